@@ -1,0 +1,69 @@
+# Two commands for a newcomer: `make book` and `make test`. Each makes what it needs.
+# Others: lab, check (the quick part), lock, release, grade, clean.
+
+PYTHON ?= python3
+SHELL  := /bin/bash
+BIN    := .venv/bin
+BOOK   := _build/html/index.html
+SUBMISSIONS ?= submissions
+
+.PHONY: book lab test check lock release grade clean bench
+
+# ---- the environment: made when missing, made again when its lock changed ----
+.venv/run: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "mmcourse needs Python 3.11 or newer: make PYTHON=python3.11 book" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q uv==0.13.9
+	$(BIN)/uv pip install -q --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+.venv/test: requirements-test.txt .venv/run
+	$(BIN)/uv pip install -q --python $(BIN)/python -r requirements-test.txt
+	@touch $@
+
+# ---- what people use ----
+book: .venv/run
+	$(BIN)/mmcourse release
+	$(BIN)/jupyter-book build . --toc book/_toc.yml -W --keep-going
+	@echo "The book: file://$(CURDIR)/$(BOOK)"
+
+lab: .venv/run
+	$(BIN)/mmcourse release
+	$(BIN)/jupyter lab --ServerApp.root_dir=.
+
+grade: .venv/run
+	$(BIN)/mmcourse grade $(SUBMISSIONS) --out reports
+
+# ---- what keeps it right ----
+check: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/mmcourse release --check
+	$(BIN)/pytest -q -m "not browser and not notebook and not slow"
+
+test: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/mmcourse release --check
+	$(BIN)/jupyter-book build . --toc book/_toc.yml -W --keep-going
+	$(BIN)/pytest -q
+
+bench: .venv/test
+	for file in benchmarks/bench_*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$file || exit 1; done
+
+lock: .venv/run
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-annotate --all-extras \
+	  pyproject.toml -o requirements-test.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-annotate \
+	  -c requirements-test.txt pyproject.toml -o requirements.txt
+
+release: .venv/run
+	$(BIN)/mmcourse release
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis reports
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

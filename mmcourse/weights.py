@@ -1,0 +1,98 @@
+"""Published checkpoints → tensors, strict about names and shapes.
+
+Only safetensors are read: nothing here unpickles.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+WEIGHT_FILES = ("model.safetensors", "diffusion_pytorch_model.safetensors")
+
+
+def checkpoint_folder(path_or_hub_id: str | Path) -> Path:
+    """The local folder of a checkpoint; a hub id ("owner/name") goes through huggingface_hub.
+
+    Raises:
+        ValueError: if it is neither a folder nor a hub id that can be had.
+    """
+    folder = Path(path_or_hub_id)
+    if folder.is_dir():
+        return folder
+    try:
+        from huggingface_hub import snapshot_download
+
+        wanted = ["*.json", "*.safetensors"]
+        return Path(snapshot_download(str(path_or_hub_id), allow_patterns=wanted))
+    except Exception as error:  # the hub raises many kinds: offline, unknown, malformed id
+        raise ValueError(
+            "expected a checkpoint folder or a reachable hub id, "
+            f"got {str(path_or_hub_id)!r} ({error})"
+        ) from error
+
+
+def read_checkpoint(path_or_hub_id: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The configuration and the tensors of a published checkpoint folder.
+
+    Returns:
+        ``config.json`` as a dictionary, and name → tensor from its safetensors file
+        (or from the shards that its index names).
+
+    Raises:
+        ValueError: if a file is missing, or if the weights are only there as a pickle.
+    """
+    from safetensors.torch import load_file
+
+    folder = checkpoint_folder(path_or_hub_id)
+    config_file = folder / "config.json"
+    if not config_file.is_file():
+        raise ValueError(f"expected {config_file.name} in the checkpoint folder, found none")
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    for name in WEIGHT_FILES:
+        index = folder / f"{name}.index.json"
+        if (folder / name).is_file():
+            return config, load_file(folder / name)
+        if index.is_file():
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            parts = [load_file(_inside(folder, shard)) for shard in sorted(shards)]
+            return config, {key: tensor for part in parts for key, tensor in part.items()}
+    pickles = [p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt"}]
+    found = f"only a pickle ({pickles[0]}), which is never read" if pickles else "none"
+    raise ValueError(
+        f"expected {' or '.join(WEIGHT_FILES)} in the checkpoint folder, found {found}"
+    )
+
+
+def _inside(folder: Path, name: str) -> Path:
+    if Path(name).name != name:
+        raise ValueError(f"a shard must be a plain file name in the folder, got {name!r}")
+    return folder / name
+
+
+def load_strict(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy `tensors` into `module`; every weight must be there, with its shape, and no other.
+
+    Raises:
+        ValueError: naming the missing, unexpected or misshapen weights.
+    """
+    own = module.state_dict()
+    problems = []
+    if missing := sorted(set(own) - set(tensors)):
+        problems.append(f"missing {_some(missing)}")
+    if unexpected := sorted(set(tensors) - set(own)):
+        problems.append(f"unexpected {_some(unexpected)}")
+    for name in sorted(set(own) & set(tensors)):
+        expected, received = tuple(own[name].shape), tuple(tensors[name].shape)
+        if expected != received:
+            problems.append(f"{name} must have shape {expected}, got {received}")
+    if problems:
+        raise ValueError(f"{type(module).__name__}: " + "; ".join(problems[:6]))
+    module.load_state_dict(dict(tensors))
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more

@@ -1,0 +1,21 @@
+"""Every test runs with the package's shape annotations checked at run time."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from jaxtyping import install_import_hook
+
+install_import_hook("mmcourse", "typechecking.checked")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A seeded source of randomness."""
+    return torch.Generator().manual_seed(0)
