@@ -16,9 +16,7 @@ def qkv(dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
     """Queries, keys and values of 2 sentences, 4 heads, 1024 tokens, width 64."""
     generator = torch.Generator().manual_seed(0)
     shape = (2, 4, 1024, 64)
-    return [
-        torch.randn(shape, generator=generator).to(dtype).requires_grad_() for _ in range(3)
-    ]
+    return [torch.randn(shape, generator=generator).to(dtype).requires_grad_() for _ in range(3)]
 
 
 def forward(function, *inputs):

@@ -1,0 +1,65 @@
+// What the theme leaves to be done: what scrolls can be reached from the keyboard, and every
+// part of the page lies in a landmark.
+(() => {
+  "use strict";
+
+  const names = [
+    [".bd-article div.math", "equation"],
+    [".bd-article .mm-scroll", "table"],
+    [".bd-article .pst-scrollable-table-container", "table"],
+    [".bd-article pre", "code"],
+    [".bd-article figure.mm-figure", "figure"],
+    [".bd-article .cell_output .output", "output"],
+  ];
+
+  // A table gets a box of its own to scroll in, unless the theme already gave it one.
+  function wrapTables() {
+    for (const table of document.querySelectorAll(".bd-article table")) {
+      if (table.closest(".mm-scroll, .pst-scrollable-table-container, .mm-widget")) continue;
+      const box = document.createElement("div");
+      box.className = "mm-scroll";
+      table.replaceWith(box);
+      box.append(table);
+    }
+  }
+
+  function update() {
+    for (const [selector, name] of names) {
+      for (const box of document.querySelectorAll(selector)) {
+        const scrolls = box.scrollWidth > box.clientWidth + 1;
+        if (scrolls) {
+          box.tabIndex = 0;
+          box.setAttribute("role", "group");
+          box.setAttribute("aria-label", `${name}, scrolls sideways`);
+          box.dataset.mmScrolls = "";
+        } else if ("mmScrolls" in box.dataset) {
+          box.removeAttribute("tabindex");
+          box.removeAttribute("role");
+          box.removeAttribute("aria-label");
+          delete box.dataset.mmScrolls;
+        }
+      }
+    }
+  }
+
+  // The title above the chapter list belongs to a landmark, like everything else on the page.
+  function nameTitle() {
+    const title = document.querySelector(".sidebar-primary-item:has(> .navbar-brand)");
+    if (!title) return;
+    title.setAttribute("role", "navigation");
+    title.setAttribute("aria-label", "Start of the book");
+  }
+
+  function start() {
+    nameTitle();
+    wrapTables();
+    update();
+    window.addEventListener("resize", update);
+    const maths = window.MathJax && window.MathJax.startup && window.MathJax.startup.promise;
+    if (maths) maths.then(update);
+    window.addEventListener("load", update);
+  }
+
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();

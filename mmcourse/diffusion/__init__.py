@@ -1,0 +1,52 @@
+"""Diffusion models: noise schedules, the forward and reverse process, the U-Net, samplers."""
+
+from mmcourse.diffusion.evaluate import frechet_distance, nearest_distances
+from mmcourse.diffusion.process import (
+    denoising_loss,
+    noise_from_velocity,
+    posterior_mean,
+    predict_noise,
+    predict_x0,
+    q_sample,
+    velocity,
+)
+from mmcourse.diffusion.sampling import (
+    ddim_step,
+    ddim_steps,
+    ddpm_step,
+    sample_ddim,
+    sample_ddpm,
+)
+from mmcourse.diffusion.schedule import (
+    NoiseSchedule,
+    cosine_alpha_bar,
+    cosine_betas,
+    linear_betas,
+    scaled_linear_betas,
+)
+from mmcourse.diffusion.unet import UNet
+from mmcourse.diffusion.unet_blocks import time_embedding
+
+__all__ = [
+    "NoiseSchedule",
+    "UNet",
+    "cosine_alpha_bar",
+    "cosine_betas",
+    "ddim_step",
+    "ddim_steps",
+    "ddpm_step",
+    "denoising_loss",
+    "frechet_distance",
+    "linear_betas",
+    "nearest_distances",
+    "noise_from_velocity",
+    "posterior_mean",
+    "predict_noise",
+    "predict_x0",
+    "q_sample",
+    "sample_ddim",
+    "sample_ddpm",
+    "scaled_linear_betas",
+    "time_embedding",
+    "velocity",
+]

@@ -1,0 +1,127 @@
+"""The judge's folder: a notebook of trusted cells, what it needs to know, a kernel to run it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mmcourse.grading.extract import Answers
+from mmcourse.grading.forbid import forbidden_calls
+from mmcourse.grading.release import block
+from mmcourse.grading.sandbox import Isolation
+from mmcourse.grading.sheet import Sheet, to_json
+
+KERNEL_NAME = "mmcourse-judge"
+
+
+def secret() -> bytes:
+    """The key that makes inputs unguessable, yet equal when a submission is graded again."""
+    import platformdirs
+
+    path = Path(platformdirs.user_state_dir("mmcourse")) / "grading.key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(handle, "wb") as file:
+        key = secrets.token_bytes(32)
+        file.write(key)
+    return key
+
+
+def seed_of(key: bytes, sha256: str, check: str) -> int:
+    """HMAC(secret, submission : check) as a 56-bit number."""
+    return int.from_bytes(hmac.digest(key, f"{sha256}:{check}".encode(), hashlib.sha256)[:7], "big")
+
+
+def build(
+    job: Path,
+    sheet: Sheet,
+    answers: Answers,
+    sha256: str,
+    isolation: Isolation,
+    budget_s: float,
+    key: bytes,
+) -> dict[str, Any]:
+    """Writes judge.ipynb, spec.json and the kernel to the job folder; returns the spec."""
+    checks = {
+        name: {
+            "exercise": cell.exercise,
+            "hidden": cell.hidden,
+            "timeout_s": cell.timeout_s,
+            "seed": seed_of(key, sha256, name),
+        }
+        for name, cell in sheet.checks.items()
+    }
+    spec = {
+        "nonce": secrets.token_hex(16),
+        "checks": checks,
+        "pieces": pieces(sheet, answers),
+        "refused": refused(sheet, answers),
+        "isolation": asdict(isolation),
+        "budget_s": budget_s,
+        "record": str(job / "record.json"),
+    }
+    (job / "spec.json").write_text(to_json(spec), encoding="utf-8")
+    (job / "judge.ipynb").write_text(judge_notebook(sheet, job, spec["nonce"]), encoding="utf-8")
+    (job / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    _write_kernel(job)
+    return spec
+
+
+def pieces(sheet: Sheet, answers: Answers) -> list[dict[str, Any]]:
+    """What the worker runs: the instructor's setup, then the learner's cells in order."""
+    setup = [
+        {"label": cell.key, "source": cell.source, "exercise": "", "trusted": True}
+        for cell in sheet.role("setup")
+    ]
+    return setup + [asdict(piece) | {"trusted": False} for piece in answers.pieces]
+
+
+def refused(sheet: Sheet, answers: Answers) -> dict[str, str]:
+    """Answers that use what their question forbids, with the sentence that says so."""
+    found: dict[str, str] = {}
+    for key, cell in sheet.answers.items():
+        source = "\n".join(piece.source for piece in answers.of(key))
+        names = forbidden_calls(source, cell.meta.get("forbid", []))
+        if names:
+            found[key] = f"this answer may not use {', '.join(names)}"
+    return found
+
+
+def judge_notebook(sheet: Sheet, job: Path, nonce: str) -> str:
+    """Trusted cells only; each check expects its line, hidden checks come last."""
+    from nbformat import v4, writes
+
+    start = (
+        "from mmcourse.grading.judge import begin_judging, end_judging\n"
+        f"begin_judging({str(job / 'spec.json')!r})"
+    )
+    cells = [v4.new_code_cell(start, id="judge-start")]
+    cells += [
+        v4.new_code_cell(cell.source, id=cell.key.replace(".", "-")) for cell in sheet.role("setup")
+    ]
+    for cell in sorted(sheet.role("check"), key=lambda cell: cell.hidden):
+        line = v4.new_output("stream", name="stdout", text=f"ok {cell.key} {nonce}\n")
+        source = f"# NBVAL_CHECK_OUTPUT\n{block(cell)}"
+        name = cell.key.replace(".", "-")
+        cells.append(v4.new_code_cell(source, id=name, outputs=[line], execution_count=1))
+    cells.append(v4.new_code_cell("end_judging()", id="judge-end"))
+    return writes(v4.new_notebook(cells=cells))
+
+
+def _write_kernel(job: Path) -> None:
+    folder = job / "jupyter" / "kernels" / KERNEL_NAME
+    folder.mkdir(parents=True)
+    options = ["--IPKernelApp.capture_fd_output=False", "--HistoryManager.enabled=False"]
+    argv = [sys.executable, "-P", "-m", "ipykernel_launcher", "-f", "{connection_file}", *options]
+    kernel = {"argv": argv, "display_name": "judge", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(kernel), encoding="utf-8")

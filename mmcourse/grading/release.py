@@ -1,0 +1,209 @@
+"""From the sources to what a learner opens: sheets without solutions, paired lessons.
+
+    solutions/NN_slug.md  →  exercises/NN_slug.ipynb   (solutions, hidden checks, bank removed)
+    notebooks/NN_slug.md  →  notebooks/NN_slug.ipynb   (the same notebook, without outputs)
+
+Releasing twice gives identical files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tokenize
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from mmcourse.grading.sheet import (
+    BEGIN,
+    END,
+    IMPORT,
+    Cell,
+    Sheet,
+    SheetError,
+    read_notebook,
+    read_sheet,
+    write_atomically,
+)
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+KEPT = ("role", "key", "exercise", "title", "points", "timeout_s", "defines", "forbid")
+
+
+def stub(source: str) -> str:
+    """An answer cell with every solution region replaced by NotImplementedError."""
+    lines: list[str] = []
+    inside = False
+    for line in source.splitlines():
+        if line.strip() == BEGIN:
+            indent = line[: len(line) - len(line.lstrip())]
+            lines += [f"{indent}# Your code here", f"{indent}raise NotImplementedError"]
+            inside = True
+        elif line.strip() == END:
+            inside = False
+        elif not inside:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def block(cell: Cell) -> str:
+    """A check as a `with` block around the very same source."""
+    inside_string = _lines_inside_strings(cell.source)
+    body = [
+        line if number in inside_string or not line.strip() else f"    {line}"
+        for number, line in enumerate(cell.source.splitlines(), start=1)
+    ]
+    return "\n".join([f'with check("{cell.key}"):', *body])
+
+
+def _lines_inside_strings(source: str) -> set[int]:
+    """Lines that begin inside a multi-line string: indenting them would change the string."""
+    inside: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.STRING:
+            inside.update(range(token.start[0] + 1, token.end[0] + 1))
+    return inside
+
+
+def exercise_notebook(sheet: Sheet) -> Any:
+    """The notebook that a learner fills in."""
+    return _notebook(sheet, solved=False)
+
+
+def solution_notebook(sheet: Sheet) -> Any:
+    """The same notebook with the reference answers and the output each check should print."""
+    return _notebook(sheet, solved=True)
+
+
+def _notebook(sheet: Sheet, solved: bool) -> Any:
+    from nbformat import v4
+
+    kept = [c for c in sheet.cells if c.role != "wrong" and (solved or not c.hidden)]
+    first = next(index for index, cell in enumerate(kept) if cell.kind == "code")
+    cells, texts = [], 0
+    for index, cell in enumerate(kept):
+        texts += cell.kind != "code"
+        name = cell.key.replace(".", "-") if cell.kind == "code" else f"text-{texts}"
+        cells.append(_cell(cell, name, solved, imports=index == first))
+    about = {"assignment": sheet.assignment, "version": sheet.version}
+    return v4.new_notebook(
+        cells=cells,
+        metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}, "mmcourse": about},
+    )
+
+
+def _cell(cell: Cell, name: str, solved: bool, imports: bool) -> Any:
+    from nbformat import v4
+
+    about = {k: v for k, v in cell.meta.items() if k in KEPT}
+    metadata = dict(cell.metadata) | ({"mmcourse": about} if about else {})
+    if cell.kind != "code":
+        return v4.new_markdown_cell(cell.source, id=name, metadata=metadata)
+    source, outputs, count = cell.source, [], None
+    if cell.role == "answer" and not solved:
+        source = stub(source)
+    elif cell.role == "check":
+        source = block(cell)
+        if solved:
+            source = f"# NBVAL_CHECK_OUTPUT\n{source}"
+            outputs, count = [v4.new_output("stream", text=f"ok {cell.key}\n")], 1
+    elif imports and IMPORT not in source:
+        source = f"{IMPORT}\n\n{source}"
+    made = v4.new_code_cell(source, id=name, metadata=metadata, outputs=outputs)
+    made.execution_count = count
+    return made
+
+
+def paired_notebook(path: Path) -> Any:
+    """A lesson's text notebook as .ipynb without outputs, with ids that follow the content."""
+    from nbformat import v4
+
+    text = read_notebook(path)
+    seen: Counter[str] = Counter()
+    cells = []
+    for cell in text.cells:
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
+        seen[digest] += 1
+        name = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        make = {"code": v4.new_code_cell, "raw": v4.new_raw_cell}.get(
+            cell.cell_type, v4.new_markdown_cell
+        )
+        cells.append(make(cell.source, id=name, metadata=cell.metadata))
+    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    metadata["jupytext"] = {"formats": "ipynb,md:myst"}
+    return v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def notebook_text(notebook: Any) -> str:
+    """The bytes of a notebook file; equal notebooks give equal text."""
+    import nbformat
+
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook) + "\n"
+
+
+def release(source: Path) -> Any:
+    """The released notebook of a sheet's source file.
+
+    Raises:
+        SheetError: the source breaks a rule of the format.
+    """
+    return exercise_notebook(read_sheet(source))
+
+
+def targets(root: Path, lessons: list[str]) -> dict[Path, Path]:
+    """Generated file → source, for the named lessons (all, if none is named).
+
+    Args:
+        root: the course's folder.
+        lessons: slugs or numbers, such as `31_attention` or `31`.
+
+    Raises:
+        SheetError: a lesson that does not exist; the message lists the known ones.
+    """
+    found: dict[Path, Path] = {}
+    for source in sorted((root / "notebooks").glob("*.md")):
+        found[source.with_suffix(".ipynb")] = source
+    for source in sorted((root / "solutions").glob("*.md")):
+        found[root / "exercises" / f"{source.stem}.ipynb"] = source
+    known = sorted({source.stem for source in found.values()})
+    chosen: set[str] = set()
+    for lesson in lessons:
+        wanted = Path(lesson).stem
+        matches = {stem for stem in known if wanted in (stem, stem.split("_")[0])}
+        if not matches:
+            raise SheetError(f"unknown lesson {lesson!r}; known: {', '.join(known) or 'none'}")
+        chosen |= matches
+    return {made: source for made, source in found.items() if not lessons or source.stem in chosen}
+
+
+def generated(source: Path) -> str:
+    """The text of the file that a source generates."""
+    sheet = source.parent.name == "solutions"
+    return notebook_text(release(source) if sheet else paired_notebook(source))
+
+
+def drifted(root: Path, lessons: list[str]) -> list[Path]:
+    """Generated files that differ from what their source gives, or have lost their source."""
+    wanted = targets(root, lessons)
+    wrong = [
+        made
+        for made, source in wanted.items()
+        if not made.is_file() or made.read_text(encoding="utf-8") != generated(source)
+    ]
+    if not lessons:
+        present = [*(root / "notebooks").glob("*.ipynb"), *(root / "exercises").glob("*.ipynb")]
+        wrong += sorted(path for path in present if path not in wanted)
+    return wrong
+
+
+def write_all(root: Path, lessons: list[str]) -> list[Path]:
+    """Writes the generated files that differ; returns them."""
+    changed = []
+    for made, source in targets(root, lessons).items():
+        text = generated(source)
+        if not made.is_file() or made.read_text(encoding="utf-8") != text:
+            write_atomically(made, text)
+            changed.append(made)
+    return changed

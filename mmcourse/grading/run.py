@@ -1,0 +1,194 @@
+"""One submission from file to result: extract, rebuild, run nbval, compare two records."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mmcourse
+from mmcourse.grading import extract, rebuild
+from mmcourse.grading.sandbox import Isolation
+from mmcourse.grading.sheet import Sheet
+
+SCHEMA = "mmcourse.result/1"
+HIDDEN_FAILED = "this hidden check did not pass"
+PLUGINS = ("nbval.plugin", "pytest_reportlog.plugin", "mmcourse.grading.nbval_ids")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for every submission of a run."""
+
+    isolation: Isolation
+    budget_s: float
+    key: bytes
+
+
+def grade(name: str, path: Path, sheet: Sheet, settings: Settings) -> dict[str, Any]:
+    """The result of one submission; never raises for anything a submission can hold."""
+    start = time.monotonic()
+    result = blank(name, sheet, settings)
+    try:
+        data = extract.read_bytes(path)
+        result["sha256"] = extract.digest(data)
+        metadata, cells = extract.read_cells(data)
+    except extract.Unreadable as error:
+        result["status"], result["notes"] = "unreadable", [str(error)]
+        return result
+    answers = extract.extract(sheet, cells)
+    result["notes"] = answers.notes
+    claimed = extract.assignment_of(metadata)
+    if claimed and claimed != sheet.assignment:
+        result["notes"].append(f"the notebook says it is {claimed}, graded as {sheet.assignment}")
+    if not any(piece.exercise for piece in answers.pieces):
+        result["status"] = "needs_manual"
+        result["notes"].append("no answer of this sheet was found: look at it by hand")
+        return result
+    with tempfile.TemporaryDirectory(prefix="mmcourse-judge-") as folder:
+        job = Path(folder).resolve()
+        isolation, budget = settings.isolation, settings.budget_s
+        spec = rebuild.build(job, sheet, answers, result["sha256"], isolation, budget, settings.key)
+        problem = run_nbval(job, budget)
+        merge(result, sheet, spec, _read_record(job), _passed_cells(job), problem)
+    result["wall_s"] = round(time.monotonic() - start, 2)
+    return result
+
+
+def empty(name: str) -> dict[str, Any]:
+    """A result with nothing in it yet."""
+    return {
+        "schema": SCHEMA, "submission": name, "assignment": "", "version": "", "sha256": "",
+        "status": "graded", "isolation": "", "points": 0.0, "max_points": 0.0,
+        "exercises": [], "checks": [], "notes": [], "cell_errors": {}, "restarts": 0,
+        "output": "", "infra": [], "wall_s": 0.0,
+    }  # fmt: skip
+
+
+def blank(name: str, sheet: Sheet, settings: Settings) -> dict[str, Any]:
+    """An empty result for a sheet."""
+    return empty(name) | {
+        "assignment": sheet.assignment,
+        "version": sheet.version,
+        "isolation": settings.isolation.level,
+        "max_points": sum(cell.points for cell in sheet.role("check")),
+    }
+
+
+def run_nbval(job: Path, budget_s: float) -> str:
+    """Runs the judge's notebook; returns what went wrong with the run itself, if anything."""
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-c", str(job / "pytest.ini")]
+    command += ["--rootdir", str(job), "--noconftest", "-p", "no:cacheprovider", "--color=no"]
+    command += [part for plugin in PLUGINS for part in ("-p", plugin)]
+    command += ["--nbval-lax", "--nbval-kernel-name", rebuild.KERNEL_NAME]
+    command += ["--nbval-cell-timeout", str(12 * budget_s + 180), "--continue-on-collection-errors"]
+    command += ["--report-log", str(job / "report.jsonl"), str(job / "judge.ipynb")]
+    with open(job / "pytest.log", "wb") as log:
+        process = subprocess.Popen(
+            command, cwd=job, env=_environment(job), stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = process.wait(15 * budget_s + 300)
+        except subprocess.TimeoutExpired:
+            return "the judge did not finish"
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    if code not in (0, 1):
+        tail = (job / "pytest.log").read_text(errors="replace")[-500:]
+        return f"pytest ended with {code}: {tail}"
+    return ""
+
+
+def _environment(job: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return kept | {
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTHONPATH": str(Path(mmcourse.__file__).parent.parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+        "JUPYTER_PATH": str(job / "jupyter"),
+        "JUPYTER_CONFIG_DIR": str(job / "config"),
+        "JUPYTER_RUNTIME_DIR": str(job / "runtime"),
+        "JUPYTER_PLATFORM_DIRS": "1",
+        "IPYTHONDIR": str(job / "ipython"),
+        "TMPDIR": str(job),
+    }
+
+
+def _read_record(job: Path) -> dict[str, Any]:
+    try:
+        return json.loads((job / "record.json").read_text())
+    except (OSError, ValueError):
+        return {"checks": {}, "infra": ["the judge left no record"]}
+
+
+def _passed_cells(job: Path) -> set[str]:
+    """Ids of the cells that nbval passed: outcome `passed`, and not an expected failure."""
+    passed: set[str] = set()
+    try:
+        lines = (job / "report.jsonl").read_text().splitlines()
+    except OSError:
+        return passed
+    for line in lines:
+        report = json.loads(line)
+        good = report.get("when") == "call" and report.get("outcome") == "passed"
+        if good and "wasxfail" not in report:
+            passed |= {value for name, value in report["user_properties"] if name == "cell_id"}
+    return passed
+
+
+def merge(
+    result: dict[str, Any],
+    sheet: Sheet,
+    spec: dict[str, Any],
+    record: dict[str, Any],
+    passed: set[str],
+    problem: str,
+) -> None:
+    """Points where nbval and the judge's own record agree; anything else is the grader's fault."""
+    infra = [*record.get("infra", []), *([problem] if problem else [])]
+    trusted = ["judge-start", "judge-end", *(c.key.replace(".", "-") for c in sheet.role("setup"))]
+    infra += [f"the judge's cell {name} did not pass" for name in trusted if name not in passed]
+    for key, cell in sheet.checks.items():
+        own = record["checks"].get(key)
+        agreed = own is not None and (own["status"] == "pass") == (key.replace(".", "-") in passed)
+        if not agreed:
+            infra.append(f"{key}: nbval and the judge's record disagree")
+        own = own or {"status": "not_run", "message": "", "seconds": 0.0}
+        won = cell.points if agreed and own["status"] == "pass" else 0.0
+        result["checks"].append(_check_row(cell, own, won, spec["checks"][key]["seed"]))
+    result["exercises"] = [_exercise_row(sheet, key, result["checks"]) for key in sheet.answers]
+    for name in ("cell_errors", "restarts", "output"):
+        result[name] = record.get(name, result[name])
+    result["infra"] = infra
+    result["points"] = sum(row["points"] for row in result["checks"])
+    if infra:
+        result["status"] = "grader_error"
+
+
+def _check_row(cell: Any, own: dict[str, Any], won: float, seed: int) -> dict[str, Any]:
+    message = own["message"]
+    if cell.hidden and own["status"] == "fail" and message != "not answered yet":
+        message = HIDDEN_FAILED
+    return {
+        "id": cell.key, "exercise": cell.exercise, "title": cell.title, "hidden": cell.hidden,
+        "points": won, "max_points": cell.points, "status": own["status"], "message": message,
+        "seconds": own["seconds"], "seed": seed,
+    }  # fmt: skip
+
+
+def _exercise_row(sheet: Sheet, key: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    own = [row for row in rows if row["exercise"] == key]
+    title = sheet.answers[key].meta.get("title") or (own[0]["title"] if own else key)
+    points, most = (sum(row[name] for row in own) for name in ("points", "max_points"))
+    return {"id": key, "title": title, "points": points, "max_points": most}

@@ -1,0 +1,14 @@
+"""Widgets that explain: one Python class and one JavaScript file each, alive without a kernel.
+
+A widget is made of traits: data as bytes, and a small state (layer, step, frame …) that the page
+and Python share. All its behaviour is JavaScript computed from those traits, so that the built
+book needs no kernel; `static_host.js` mounts it there. Beside the view travels a still picture
+with alternative text, for readers that run no JavaScript.
+"""
+
+from mmcourse.widgets.attention_explorer import AttentionExplorer
+from mmcourse.widgets.base import CourseWidget
+from mmcourse.widgets.denoising_scrubber import DenoisingScrubber
+from mmcourse.widgets.noise_schedule_explorer import NoiseScheduleExplorer
+
+__all__ = ["AttentionExplorer", "CourseWidget", "DenoisingScrubber", "NoiseScheduleExplorer"]

@@ -1,0 +1,117 @@
+"""A page with widgets, written as the book writes it: for the browser tests of the widgets."""
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ipywidgets.embed import embed_data
+
+from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
+from mmcourse.widgets import AttentionExplorer, DenoisingScrubber, NoiseScheduleExplorer
+
+HOST = Path(__file__).parents[1] / "mmcourse" / "widgets" / "static_host.js"
+WORDS = "The animal didn't cross the street because it was too tired .".split()
+
+
+def weights(rows: int, columns: int, *, causal: bool = False, seed: int = 0) -> np.ndarray:
+    """Attention weights (2 layers, 4 heads, rows, columns) with a pattern per head."""
+    scores = np.random.default_rng(seed).normal(size=(2, 4, rows, columns)) * 1.3
+    for head in range(4):
+        for i in range(rows):
+            scores[:, head, i, (i - head) % columns] += 2
+    if causal:
+        scores = np.where(np.tri(rows, columns, dtype=bool), scores, -np.inf)
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def attention(**options: Any) -> AttentionExplorer:
+    """An explorer with three sentences: plain, causal, and between two languages."""
+    english, korean = "a large red circle".split(), "크고 빨간 동그라미".split()
+    count = len(WORDS)
+    sentences = [
+        {"name": "Plain", "tokens": WORDS, "weights": weights(count, count)},
+        {"name": "Causal", "tokens": WORDS, "weights": weights(count, count, causal=True)},
+        {"name": "Korean", "tokens": english, "queries": korean, "weights": weights(3, 4)},
+    ]
+    presets = [
+        {"name": "What is “it”?", "sentence": 0, "layer": 1, "head": 0, "pinned": 7},
+        {"name": "No peeking", "sentence": 1, "pinned": 4, "note": "Later words are hidden."},
+    ]
+    return AttentionExplorer.from_sentences(sentences, presets=presets, **options)
+
+
+def scene(size: int = 24) -> np.ndarray:
+    """A red disc on blue, (3, size, size) in [-1, 1]."""
+    y, x = np.mgrid[0:size, 0:size] / (size - 1) * 2 - 1
+    disc = (x + 0.2) ** 2 + (y + 0.1) ** 2 < 0.3
+    return np.where(disc, np.array([0.9, -0.6, -0.6])[:, None, None], [[[-0.4]], [[0.1]], [[0.6]]])
+
+
+def noise(**options: Any) -> NoiseScheduleExplorer:
+    """An explorer with the linear and the cosine schedule."""
+    betas = {"linear": linear_betas(1000), "cosine": cosine_betas(1000)}
+    schedules = {name: NoiseSchedule(beta).alpha_bar for name, beta in betas.items()}
+    presets = [
+        {"name": "Late", "step": 900, "slip": False},
+        {"name": "The slip", "step": 900, "slip": True, "schedule": 2, "note": "Too much is left."},
+    ]
+    return NoiseScheduleExplorer(scene(), schedules=schedules, presets=presets, **options)
+
+
+def scrubber(**options: Any) -> DenoisingScrubber:
+    """Two tracks of eleven frames with four pictures each."""
+    clean = np.stack([np.roll(scene(12), shift, axis=-1) for shift in range(4)])
+    grain = np.random.default_rng(0).normal(size=clean.shape)
+    shares = np.linspace(0, 1, 11)
+    noisy = [np.sqrt(s) * clean + np.sqrt(1 - s) * grain for s in shares]
+    frames = np.stack([noisy, [s * clean for s in shares]]).clip(-1, 1)
+    labels = [f"t = {t}" for t in np.linspace(999, 0, 11).round().astype(int)]
+    return DenoisingScrubber(
+        frames,
+        labels=labels,
+        tracks=["x_t", "x̂₀ predicted"],
+        curve={"distance": 1 - shares},
+        presets=[{"name": "Half way", "frame": 5}],
+        **options,
+    )
+
+
+def themes() -> list[str]:
+    """The style sheets of the book's theme, as addresses of files."""
+    found = []
+    for package, path in [
+        ("pydata_sphinx_theme", "theme/pydata_sphinx_theme/static/styles/pydata-sphinx-theme.css"),
+        ("sphinx_book_theme", "theme/sphinx_book_theme/static/styles/sphinx-book-theme.css"),
+    ]:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.origin is not None
+        found.append((Path(spec.origin).parent / path).as_uri())
+    return found
+
+
+def script(kind: str, content: Any) -> str:
+    text = json.dumps(content).replace("</", "<\\/")
+    return f'<script type="application/vnd.jupyter.{kind}+json">{text}</script>'
+
+
+def page(path: Path, views: Sequence[Any], *, theme: str = "light", state: Any = None) -> str:
+    """Write a page that shows the widgets (one may come twice); its address."""
+    embedded = embed_data(views=list(dict.fromkeys(views)), drop_defaults=False)
+    ids = [widget.model_id for widget in views]
+    shown = "".join(f"<h2>Widget {i + 1}</h2>{script('widget-view', {'model_id': name})}"
+                    for i, name in enumerate(ids))
+    sheets = "".join(f'<link rel="stylesheet" href="{sheet}">' for sheet in themes())
+    html = f"""<!DOCTYPE html><html lang="en" data-theme="{theme}" data-mode="{theme}">
+<head><meta charset="utf-8"><title>Widgets</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">{sheets}
+<style>main {{ width: min(46rem, 100%); margin: 0 auto; padding: 1rem; }}</style></head>
+<body><main class="bd-article"><h1>Widgets</h1>{shown}</main>
+{script("widget-state", embedded["manager_state"] if state is None else state)}
+<script defer src="{HOST.as_uri()}"></script></body></html>"""
+    path.write_text(html, encoding="utf-8")
+    return path.as_uri()
