@@ -24,7 +24,7 @@ def outline(shape: str) -> list[tuple[float, float]]:
     if shape == "star":
         turns = [(1.0 if i % 2 == 0 else 0.46, i * math.pi / 5) for i in range(10)]
         return [(r * math.sin(angle), 0.04 - r * math.cos(angle)) for r, angle in turns]
-    across = math.sqrt(1.0) * 0.8  # the square of the heart stands on its corner
+    across = 0.8  # the square of the heart stands on its corner
     return [(0, 0.083 - across), (across, 0.083), (0, 0.083 + across), (-across, 0.083)]
 
 

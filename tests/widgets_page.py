@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ipywidgets.embed import embed_data
+from ipywidgets.embed import dependency_state, embed_data
 
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
 from mmcourse.widgets import AttentionExplorer, DenoisingScrubber, NoiseScheduleExplorer
@@ -99,9 +99,15 @@ def script(kind: str, content: Any) -> str:
     return f'<script type="application/vnd.jupyter.{kind}+json">{text}</script>'
 
 
+def states(widgets: Sequence[Any]) -> dict[str, Any]:
+    """The state of these widgets (and of no other), as a notebook holds it."""
+    needed = dependency_state(widgets, drop_defaults=False)
+    return embed_data(views=widgets, state=needed)["manager_state"]
+
+
 def page(path: Path, views: Sequence[Any], *, theme: str = "light", state: Any = None) -> str:
     """Write a page that shows the widgets (one may come twice); its address."""
-    embedded = embed_data(views=list(dict.fromkeys(views)), drop_defaults=False)
+    embedded = states(list(dict.fromkeys(views)))
     ids = [widget.model_id for widget in views]
     shown = "".join(f"<h2>Widget {i + 1}</h2>{script('widget-view', {'model_id': name})}"
                     for i, name in enumerate(ids))
@@ -111,7 +117,7 @@ def page(path: Path, views: Sequence[Any], *, theme: str = "light", state: Any =
 <meta name="viewport" content="width=device-width, initial-scale=1">{sheets}
 <style>main {{ width: min(46rem, 100%); margin: 0 auto; padding: 1rem; }}</style></head>
 <body><main class="bd-article"><h1>Widgets</h1>{shown}</main>
-{script("widget-state", embedded["manager_state"] if state is None else state)}
+{script("widget-state", embedded if state is None else state)}
 <script defer src="{HOST.as_uri()}"></script></body></html>"""
     path.write_text(html, encoding="utf-8")
     return path.as_uri()

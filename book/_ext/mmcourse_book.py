@@ -26,8 +26,10 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
-HANGUL = re.compile(r"[\uac00-\ud7a3\u3131-\u318e](?:[\uac00-\ud7a3\u3131-\u318e ]*"
-                    r"[\uac00-\ud7a3\u3131-\u318e])?")
+HANGUL = re.compile(
+    r"[\uac00-\ud7a3\u3131-\u318e](?:[\uac00-\ud7a3\u3131-\u318e ]*"
+    r"[\uac00-\ud7a3\u3131-\u318e])?"
+)
 TAG = re.compile(r"(<!--.*?-->|<[^>]*>)", re.DOTALL)
 OPAQUE = ("script", "style", "svg", "option", "textarea", "title")
 
@@ -106,8 +108,11 @@ def mark_korean(html: str) -> str:
             tag = name.group(1).lower() if name else ""
             if closing and part.startswith(f"</{closing}"):
                 closing = ""
-            elif not closing and not part.startswith("</") and not part.endswith("/>") and (
-                tag in OPAQUE or "class=\"math" in part
+            elif (
+                not closing
+                and not part.startswith("</")
+                and not part.endswith("/>")
+                and (tag in OPAQUE or 'class="math' in part)
             ):
                 closing = tag
         elif part and not closing:

@@ -119,7 +119,8 @@ class ShowErrata(SphinxPostTransform):
         for place in list(self.document.findall(errata_list)):
             kept = book(self.env).errata
             shown: list[nodes.Node] = []
-            for name in sorted(k for k in kept if k[1] == place["chapter"]):
+            names = [name for name in kept if name[1] == place["chapter"]]
+            for name in sorted(names, key=lambda name: (kept[name]["title"], name)):  # by slide
                 shown.append(self.entry(name, kept[name]))
             place.replace_self(shown or [nodes.paragraph("", "None has been found yet.")])
 
@@ -137,8 +138,9 @@ class ShowErrata(SphinxPostTransform):
         copy["ids"] = [f"list-{name}"]
         uri = self.app.builder.get_relative_uri(self.env.docname, entry["docname"])
         lesson = self.env.titles[entry["docname"]].astext()
-        link = nodes.reference("", f"In its place: {lesson}", internal=True,
-                               refuri=f"{uri}#{entry['id']}")
+        link = nodes.reference(
+            "", f"In its place: {lesson}", internal=True, refuri=f"{uri}#{entry['id']}"
+        )
         copy += nodes.paragraph("", "", link, classes=["mm-erratum-lesson"])
         return copy
 

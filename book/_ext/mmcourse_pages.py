@@ -29,22 +29,48 @@ class Section(NamedTuple):
 
 
 SECTIONS = (
-    Section(1, "Multimodal learning",
-            ("What it means to learn from pictures, words,", "sound and sensors at once"),
-            "book/chapters/01_multimodal"),
-    Section(2, "Trends", ("Why large models won: memorising,", "double descent, scale"),
-            "book/chapters/02_trends"),
-    Section(3, "Transformers", ("How words look at one another:", "attention, BERT, GPT, ViT"),
-            "book/chapters/03_transformers"),
-    Section(4, "Self-supervision", ("How vision learns without labels:", "SimCLR and MAE"),
-            "book/chapters/04_self_supervision"),
-    Section(5, "Vision and language", ("How CLIP ties pictures to words,", "and prompts steer it"),
-            "book/chapters/05_vision_language"),
-    Section(6, "Generative models", ("Families that make pictures: VAE, GAN,",
-                                     "flow, autoregressive, energy"),
-            "book/chapters/06_generative"),
-    Section(7, "Diffusion", ("From noise to a picture, then from", "a sentence to a picture"),
-            "book/chapters/07_diffusion"),
+    Section(
+        1,
+        "Multimodal learning",
+        ("What it means to learn from pictures, words,", "sound and sensors at once"),
+        "book/chapters/01_multimodal",
+    ),
+    Section(
+        2,
+        "Trends",
+        ("Why large models won: memorising,", "double descent, scale"),
+        "book/chapters/02_trends",
+    ),
+    Section(
+        3,
+        "Transformers",
+        ("How words look at one another:", "attention, BERT, GPT, ViT"),
+        "book/chapters/03_transformers",
+    ),
+    Section(
+        4,
+        "Self-supervision",
+        ("How vision learns without labels:", "SimCLR and MAE"),
+        "book/chapters/04_self_supervision",
+    ),
+    Section(
+        5,
+        "Vision and language",
+        ("How CLIP ties pictures to words,", "and prompts steer it"),
+        "book/chapters/05_vision_language",
+    ),
+    Section(
+        6,
+        "Generative models",
+        ("Families that make pictures: VAE, GAN,", "flow, autoregressive, energy"),
+        "book/chapters/06_generative",
+    ),
+    Section(
+        7,
+        "Diffusion",
+        ("From noise to a picture, then from", "a sentence to a picture"),
+        "book/chapters/07_diffusion",
+    ),
 )
 
 STEP, WIDTH, LEFT, RIGHT = 118, 560, 46, 82
@@ -139,8 +165,9 @@ class ShowRoadmap(SphinxPostTransform):
             exists = section.page in self.env.found_docs
             stations.append((section, len(lessons), self.uri(section.page) if exists else None))
             words += self.words(section, lessons)
-        summary = nodes.raw("", "<details class=\"mm-words\"><summary>The road map in words"
-                            "</summary>", format="html")
+        summary = nodes.raw(
+            "", '<details class="mm-words"><summary>The road map in words</summary>', format="html"
+        )
         picture = nodes.raw("", draw(stations), format="html")
         return [picture, summary, words, nodes.raw("", "</details>", format="html")]
 
@@ -154,14 +181,17 @@ class ShowRoadmap(SphinxPostTransform):
             text += nodes.Text("In preparation.")
         for k, lesson in enumerate(lessons):
             text += nodes.Text(", " if k else "Ready: ")
-            text += nodes.reference("", lesson_title(self.env, lesson), internal=True,
-                                    refuri=self.uri(lesson))
+            text += nodes.reference(
+                "", lesson_title(self.env, lesson), internal=True, refuri=self.uri(lesson)
+            )
         if lessons:
             text += nodes.Text(".")
         return nodes.list_item("", text)
 
 
-def table(header: list[nodes.Node], rows: list[list[nodes.Node]], classes: list[str]) -> nodes.table:
+def table(
+    header: list[nodes.Node], rows: list[list[nodes.Node]], classes: list[str]
+) -> nodes.table:
     """Build a table from nodes."""
     group = nodes.tgroup("", cols=len(header))
     group += [nodes.colspec(colwidth=1) for _ in header]
@@ -189,8 +219,14 @@ class Lessons(SphinxDirective):
             link: nodes.Node = nodes.Text(title)
             if ready:
                 link = addnodes.pending_xref(
-                    "", nodes.inline("", title), refdomain="std", reftype="doc", refexplicit=True,
-                    reftarget=f"/{docname}", refdoc=self.env.docname, refwarn=True,
+                    "",
+                    nodes.inline("", title),
+                    refdomain="std",
+                    reftype="doc",
+                    refexplicit=True,
+                    reftarget=f"/{docname}",
+                    refdoc=self.env.docname,
+                    refwarn=True,
                 )
             state = nodes.Text("ready" if ready else "in preparation")
             rows.append([nodes.Text(number), link, nodes.Text(text), state])

@@ -21,8 +21,9 @@ from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferen
 
 logger = logging.getLogger(__name__)
 
-FILE_NAME = re.compile(r"[\w./\\-]+\.(png|jpe?g|svg|gif|webp)$|^_?(images?|figure|output)[_/ \d]*$",
-                       re.IGNORECASE)
+FILE_NAME = re.compile(
+    r"[\w./\\-]+\.(png|jpe?g|svg|gif|webp)$|^_?(images?|figure|output)[_/ \d]*$", re.IGNORECASE
+)
 
 
 def round_brackets() -> BracketStyle:

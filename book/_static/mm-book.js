@@ -5,7 +5,7 @@
 
   const names = [
     [".bd-article div.math", "equation"],
-    [".bd-article .mm-scroll", "table"],
+    [".bd-article .book-scroll", "table"],
     [".bd-article .pst-scrollable-table-container", "table"],
     [".bd-article pre", "code"],
     [".bd-article figure.mm-figure", "figure"],
@@ -15,9 +15,9 @@
   // A table gets a box of its own to scroll in, unless the theme already gave it one.
   function wrapTables() {
     for (const table of document.querySelectorAll(".bd-article table")) {
-      if (table.closest(".mm-scroll, .pst-scrollable-table-container, .mm-widget")) continue;
+      if (table.closest(".book-scroll, .pst-scrollable-table-container, .mm-widget")) continue;
       const box = document.createElement("div");
-      box.className = "mm-scroll";
+      box.className = "book-scroll";
       table.replaceWith(box);
       box.append(table);
     }
@@ -31,12 +31,12 @@
           box.tabIndex = 0;
           box.setAttribute("role", "group");
           box.setAttribute("aria-label", `${name}, scrolls sideways`);
-          box.dataset.mmScrolls = "";
-        } else if ("mmScrolls" in box.dataset) {
+          box.dataset.bookScrolls = "";
+        } else if ("bookScrolls" in box.dataset) {
           box.removeAttribute("tabindex");
           box.removeAttribute("role");
           box.removeAttribute("aria-label");
-          delete box.dataset.mmScrolls;
+          delete box.dataset.bookScrolls;
         }
       }
     }

@@ -19,8 +19,13 @@ SMALLEST, LARGEST = 16, 1024
 _Plane = Float[Tensor, "..."]
 
 
+def _length(x: _Plane, y: _Plane) -> Tensor:
+    # rows and columns are squared before they meet: several times faster than torch.hypot
+    return (x * x + y * y).sqrt()
+
+
 def _circle(x: _Plane, y: _Plane) -> Tensor:
-    return torch.hypot(x, y) - 0.95
+    return _length(x, y) - 0.95
 
 
 def _square(x: _Plane, y: _Plane) -> Tensor:
@@ -39,7 +44,7 @@ def _cross(x: _Plane, y: _Plane) -> Tensor:
 
 
 def _ring(x: _Plane, y: _Plane) -> Tensor:
-    return (torch.hypot(x, y) - 0.71).abs() - 0.26
+    return (_length(x, y) - 0.71).abs() - 0.26
 
 
 def _star(x: _Plane, y: _Plane, tip: float = 1.0, notch: float = 0.46) -> Tensor:
@@ -59,13 +64,13 @@ def _heart(x: _Plane, y: _Plane, diagonal: float = 0.8) -> Tensor:
     """A square on its corner and a circle on each of its upper sides."""
     x, y = x.abs(), y - 0.104 * diagonal
     square = (x + y.abs() - diagonal) / math.sqrt(2)
-    circle = torch.hypot(x - diagonal / 2, y + diagonal / 2) - diagonal / math.sqrt(2)
+    circle = _length(x - diagonal / 2, y + diagonal / 2) - diagonal / math.sqrt(2)
     return torch.minimum(square, circle)
 
 
 def _crescent(x: _Plane, y: _Plane) -> Tensor:
     x = x + 0.06
-    return torch.maximum(torch.hypot(x, y) - 0.97, 0.74 - torch.hypot(x - 0.46, y + 0.2))
+    return torch.maximum(_length(x, y) - 0.97, 0.74 - _length(x - 0.46, y + 0.2))
 
 
 DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -137,24 +142,29 @@ def _centre(thing: Object_) -> tuple[float, float]:
     return thing.position
 
 
-def _paint(canvas: Float[Tensor, "n 3 size size"], scenes: Sequence[Scene], slot: int) -> None:
-    """Draw object number `slot` of every scene that has it into its window of the canvas."""
+def _paint(canvas: Float[Tensor, "n 3 size size"], scenes: Sequence[Scene]) -> None:
+    """Draw every object into its window of the canvas: all coverages first, then by layers."""
     size = canvas.shape[-1]
     width = window_width(size)
-    owners = [i for i, scene in enumerate(scenes) if len(scene.objects) > slot]
-    owners.sort(key=lambda i: _SHAPE_INDEX[scenes[i].objects[slot].shape])
-    things = [scenes[i].objects[slot] for i in owners]
+    drawn = [(i, layer, o) for i, s in enumerate(scenes) for layer, o in enumerate(s.objects)]
+    drawn.sort(key=lambda entry: _SHAPE_INDEX[entry[2].shape])  # equal kinds stand together
+    things = [thing for _, _, thing in drawn]
     kinds = torch.tensor([_SHAPE_INDEX[thing.shape] for thing in things])
-    colors = _PALETTE[[_COLOR_INDEX[thing.color] for thing in things]]
+    colors = _PALETTE[[_COLOR_INDEX[thing.color] for thing in things]][:, :, None, None]
     centres = torch.tensor([_centre(thing) for thing in things]) * size
     radii = torch.tensor([SIZES[thing.size] for thing in things]) * size
     # a window pushed back into the picture still holds all that shows of its shape
     corners = (centres - width / 2).round().clamp(0, size - width).long()
-    covered = coverage(kinds, centres, radii, corners, width)
+    covered = coverage(kinds, centres, radii, corners, width)[:, None]
+    owners, layers = torch.tensor([entry[:2] for entry in drawn]).unbind(1)
     # every window of every picture, as a view: (n, 3, first row, first column, width, width)
     windows = canvas.unfold(2, width, 1).unfold(3, width, 1)
-    where = (torch.tensor(owners), slice(None), corners[:, 1], corners[:, 0])
-    windows[where] = torch.lerp(windows[where], colors[:, :, None, None], covered[:, None])
+    for layer in range(int(layers.max()) + 1):
+        at = (layers == layer).nonzero().squeeze(1)
+        where = (owners[at], slice(None), corners[at, 1], corners[at, 0])
+        # the first layer lies on the plain ground, which one pixel tells
+        below = windows[where] if layer else canvas[owners[at], :, :1, :1]
+        windows[where] = torch.lerp(below, colors[at], covered[at])
 
 
 def render(scenes: Sequence[Scene], size: int = 32) -> Float[Tensor, "n 3 size size"]:
@@ -174,6 +184,6 @@ def render(scenes: Sequence[Scene], size: int = 32) -> Float[Tensor, "n 3 size s
         raise ValueError(f"size must be from {SMALLEST} to {LARGEST} pixels, got {size}")
     grounds = torch.tensor([_GROUNDS[scene.background] for scene in scenes]).reshape(-1, 3, 1, 1)
     canvas = grounds.expand(-1, -1, size, size).contiguous()
-    for slot in range(max((len(scene.objects) for scene in scenes), default=0)):
-        _paint(canvas, scenes, slot)
+    if any(scene.objects for scene in scenes):
+        _paint(canvas, scenes)
     return canvas

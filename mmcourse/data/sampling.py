@@ -56,11 +56,13 @@ def color_shape_pairs(subset: str = "full", split: str = "train") -> list[tuple[
     return [pair for pair in pairs if (pair in HELD_OUT) == (split == "held_out")]
 
 
-def check_counts(objects: int | Sequence[int], subset: str) -> tuple[int, ...]:
-    """The numbers of objects as a tuple, checked against what the subset allows."""
+def check_counts(objects: int | Sequence[int] | None, subset: str) -> tuple[int, ...]:
+    """The numbers of objects as a tuple (None: all that the subset has), checked against it."""
     one_of("subset", subset, SUBSETS)
-    counts = (objects,) if isinstance(objects, int) else tuple(objects)
     most = 3 if subset == "full" else 2
+    if objects is None:
+        return tuple(range(1, most + 1))
+    counts = (objects,) if isinstance(objects, int) else tuple(objects)
     if not counts or any(not 1 <= count <= most for count in counts):
         raise ValueError(f"objects must be from 1 to {most} in the {subset} subset, got {objects}")
     return counts
@@ -162,7 +164,7 @@ def scene_from(numbers: Iterable[float], counts: tuple[int, ...], subset: str, s
 def sample_scene(
     generator: torch.Generator | None = None,
     *,
-    objects: int | Sequence[int] = (1, 2, 3),
+    objects: int | Sequence[int] | None = None,
     subset: str = "full",
     split: str = "train",
 ) -> Scene:
@@ -170,7 +172,8 @@ def sample_scene(
 
     Args:
         generator: source of randomness.
-        objects: how many objects; one number or several that are equally likely.
+        objects: how many objects; one number, several equally likely ones, or None for all
+            that the subset has.
         subset: "full" (8 shapes, 8 colours, 4 backgrounds, 1–3 objects) or "plain" (the first
             6 shapes and 6 colours, white, 1–2 objects).
         split: "train" (no held-out colour–shape pair), "held_out" (at least one) or "all".

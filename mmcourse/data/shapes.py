@@ -57,8 +57,6 @@ class Shapes(Dataset):
             raise ValueError(f"count must be at least 1, got {count}")
         one_of("split", split, SPLITS)
         one_of("language", language, (*LANGUAGES, "both"))
-        if objects is None:
-            objects = (1, 2) if subset == "plain" else (1, 2, 3)
         self.objects = check_counts(objects, subset)
         self.size, self.seed, self.subset = size, seed, subset
         self.split, self.language = split, language

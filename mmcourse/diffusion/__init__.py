@@ -22,6 +22,7 @@ from mmcourse.diffusion.schedule import (
     cosine_alpha_bar,
     cosine_betas,
     linear_betas,
+    respaced_betas,
     scaled_linear_betas,
 )
 from mmcourse.diffusion.unet import UNet
@@ -44,6 +45,7 @@ __all__ = [
     "predict_noise",
     "predict_x0",
     "q_sample",
+    "respaced_betas",
     "sample_ddim",
     "sample_ddpm",
     "scaled_linear_betas",

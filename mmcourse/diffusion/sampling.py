@@ -114,9 +114,9 @@ def ddim_step(
     ratio = signal / signal_s
     sigma = eta * spread_s / spread * max(1 - ratio * ratio, 0.0) ** 0.5
     x0 = _clean(x, eps, step, schedule, clip)
-    if clip:
-        eps = (x - signal * x0) / spread
-    result = x0.mul_(signal_s).add_(eps, alpha=max(spread_s**2 - sigma**2, 0.0) ** 0.5)
+    # ε̂ = (x_t − √ᾱ_t x̂_0) / √(1 − ᾱ_t) put in: one factor for x̂_0 and one for x_t are left.
+    share = max(spread_s**2 - sigma**2, 0.0) ** 0.5 / spread
+    result = x0.mul_(signal_s - share * signal).add_(x, alpha=share)
     if sigma == 0:
         return result
     if noise is None:

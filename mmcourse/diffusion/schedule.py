@@ -1,6 +1,7 @@
 """Noise schedules: how much noise each step of the forward process adds."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -105,6 +106,34 @@ def cosine_betas(T: int, s: float = 0.008) -> Float[Tensor, "T"]:
     _check_length(T)
     signal = torch.tensor([cosine_alpha_bar(t / T, s) for t in range(T + 1)], dtype=torch.float64)
     return (1 - signal[1:] / signal[:-1]).clamp(max=0.999)
+
+
+def respaced_betas(alpha_bar: Float[Tensor, "T"], visited: Sequence[int]) -> Float[Tensor, "steps"]:
+    """The variances of a shorter process that stops only at some steps of a longer one.
+
+    β'_i = 1 − ᾱ_{S_i} / ᾱ_{S_{i−1}},  where ᾱ before the first stop is 1
+
+    With them, `ddpm_step` walks in a few large steps with a network trained for many small ones;
+    the network must still be told the long process's step, `visited[i]`.
+
+    Args:
+        alpha_bar: cumulative signal power of the long process (T,).
+        visited: S, the code indices to stop at, in 0 … T−1; the order does not matter.
+
+    Returns:
+        One variance per stop, least noisy first, float64.
+
+    Raises:
+        ValueError: nothing is visited, a step twice, or a step that is out of range.
+
+    Source: Nichol & Dhariwal 2021, arXiv:2102.09672, §4, equation 19.
+    """
+    stops = sorted(visited)
+    if not stops or len(set(stops)) < len(stops) or stops[0] < 0 or stops[-1] >= len(alpha_bar):
+        allowed = f"different steps in 0 … {len(alpha_bar) - 1}"
+        raise ValueError(f"visited must hold {allowed}, got {list(visited)}")
+    signal = alpha_bar.double()[torch.tensor(stops, device=alpha_bar.device)]
+    return 1 - signal / torch.cat([signal.new_ones(1), signal[:-1]])
 
 
 class NoiseSchedule:

@@ -45,7 +45,7 @@ def time_embedding(
         lowest = 2 * int(frequency_shift) + 2
         raise ValueError(f"embed_dim must be even and at least {lowest}, got {embed_dim}")
     index = torch.arange(half, dtype=torch.float32, device=step.device)
-    frequencies = torch.exp(index * (-math.log(10_000) / (half - frequency_shift)))
+    frequencies = torch.exp(-math.log(10_000) * index / (half - frequency_shift))
     angles = rearrange(step.float(), "b -> b 1") * frequencies
     waves = [angles.cos(), angles.sin()] if cosine_first else [angles.sin(), angles.cos()]
     return torch.cat(waves, dim=1)
@@ -101,11 +101,13 @@ class ResBlock(nn.Module):
     ) -> Float[Tensor, "b out h w"]:
         h = self.conv1(F.silu(self.norm1(x)))
         # One number per channel, the same at every place: (b, c) -> (b, c, 1, 1).
-        h = h + rearrange(self.time_emb_proj(F.silu(time)), "b c -> b c 1 1")
+        h += rearrange(self.time_emb_proj(F.silu(time)), "b c -> b c 1 1")
         h = F.silu(self.norm2(h))
         if self.dropout:
             h = F.dropout(h, self.dropout, self.training)
-        return self.conv_shortcut(x) + self.conv2(h)
+        h = self.conv2(h)
+        h += self.conv_shortcut(x)
+        return h
 
 
 class SelfAttention2d(nn.Module):
@@ -133,7 +135,7 @@ class SelfAttention2d(nn.Module):
     def forward(
         self, x: Float[Tensor, "b channels h w"], context: Tensor | None = None
     ) -> Float[Tensor, "b channels h w"]:
-        tokens = rearrange(self.group_norm(x), "b c h w -> b (h w) c")
+        tokens = rearrange(self.group_norm(x), "b c h w -> b (h w) c").contiguous()
         q, k, v = (
             rearrange(project(tokens), "b t (heads d) -> b heads t d", heads=self.num_heads)
             for project in (self.to_q, self.to_k, self.to_v)

@@ -13,9 +13,10 @@ from typing import Any
 
 import mmcourse
 from mmcourse.grading import extract, run
+from mmcourse.grading.nursery import Nursery
 from mmcourse.grading.rebuild import secret
 from mmcourse.grading.report import write_reports
-from mmcourse.grading.sandbox import best_isolation
+from mmcourse.grading.sandbox import Isolation, best_isolation
 from mmcourse.grading.sheet import (
     Sheet,
     SheetError,
@@ -105,44 +106,67 @@ def _assignment(path: Path) -> str:
 def grade_all(
     todo: list[Job], out: Path, *, parallel: int, isolation: str, budget_s: float
 ) -> Iterator[dict[str, Any]]:
-    """Grades every job, yields each result as it comes and writes the reports at the end."""
-    settings = run.Settings(best_isolation(isolation), budget_s, secret())
+    """Yields every result as it comes, kept ones first, and writes the reports at the end."""
+    isolated = best_isolation(isolation)
+    states = {job.name: _state(job, isolated, budget_s) for job in todo}
     results: dict[str, dict[str, Any]] = {}
-    pool = ThreadPoolExecutor(parallel)
-    try:
-        futures = {pool.submit(_graded, job, out, settings): job.name for job in todo}
-        for future in as_completed(futures):
-            results[futures[future]] = future.result()
-            yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for job in todo:
+        known = _kept(_store(out, job.name), states[job.name])
+        if known is None and job.sheet is None:
+            known = _without_sheet(job)
+        if known is not None:
+            results[job.name] = known
+            yield known
+    left = [job for job in todo if job.name not in results]
+    for result in _grade_new(left, run.Settings(isolated, budget_s, secret()), parallel):
+        name = result["submission"]
+        if result["status"] != "grader_error":
+            kept = {"state": states[name], "result": result}
+            write_atomically(_store(out, name), to_json(kept))
+        results[name] = result
+        yield result
     write_reports(out, [results[job.name] for job in todo])
 
 
-def _graded(job: Job, out: Path, settings: run.Settings) -> dict[str, Any]:
-    """One result: the kept one if nothing has changed, else a new one."""
-    store = out / ".results" / f"{job.name}.json"
-    state = _state(job, settings)
-    kept = _kept(store, state)
-    if kept is not None:
-        return kept
+def _grade_new(todo: list[Job], settings: run.Settings, parallel: int) -> Iterator[dict[str, Any]]:
+    """Grades side by side; the machinery is started only if there is something to do."""
+    if not todo:
+        return
+    nursery, pool = Nursery(), ThreadPoolExecutor(parallel)
+    try:
+        nursery.wait_ready()
+        futures = [pool.submit(_grade_one, job, settings, nursery) for job in todo]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        # Closed first: what still runs ends at once, and the pool with it.
+        nursery.close()
+        pool.shutdown(cancel_futures=True)
+
+
+def _grade_one(job: Job, settings: run.Settings, nursery: Nursery) -> dict[str, Any]:
     if job.sheet is None:
         return _without_sheet(job)
-    result = run.grade(job.name, job.path, job.sheet, settings)
-    if result["status"] != "grader_error":
-        write_atomically(store, to_json({"state": state, "result": result}))
-    return result
+    try:
+        return run.grade(job.name, job.path, job.sheet, settings, nursery)
+    except Exception as error:  # a full disk, say: never a zero
+        blank = run.blank(job.name, job.sheet, settings)
+        return blank | {"status": "grader_error", "infra": [f"{type(error).__name__}: {error}"]}
 
 
-def _state(job: Job, settings: run.Settings) -> str:
+def _store(out: Path, name: str) -> Path:
+    return out / ".results" / f"{name}.json"
+
+
+def _state(job: Job, isolation: Isolation, budget_s: float) -> str:
     """What a result depends on: submission, sheet, grader, settings."""
-    parts = [mmcourse.__version__, repr(settings.isolation), str(settings.budget_s)]
-    files = [job.path, *([job.sheet.path] if job.sheet else [])]
-    for path in files:
-        try:
-            parts.append(extract.digest(extract.read_bytes(path)))
-        except extract.Unreadable as error:
-            parts.append(str(error))
+    sheet = job.sheet
+    cells = repr((sheet.assignment, sheet.version, sheet.cells)) if sheet else ""
+    try:
+        data = extract.digest(extract.read_bytes(job.path))
+    except extract.Unreadable as error:
+        data = str(error)
+    parts = [mmcourse.__version__, repr(isolation), str(budget_s), cells, data]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -58,13 +58,16 @@ def read_bytes(path: Path) -> bytes:
         handle = os.open(path, flags)
     except OSError as error:
         raise Unreadable(f"cannot be opened ({error.strerror})") from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable("not a regular file")
         if status.st_size > MAX_FILE:
             raise Unreadable(f"larger than {MAX_FILE // 2**20} MiB")
-        return file.read(MAX_FILE + 1)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(MAX_FILE)
+    finally:
+        os.close(handle)
 
 
 def read_cells(data: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:

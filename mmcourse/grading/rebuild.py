@@ -50,8 +50,13 @@ def build(
     isolation: Isolation,
     budget_s: float,
     key: bytes,
+    nursery: str,
 ) -> dict[str, Any]:
-    """Writes judge.ipynb, spec.json and the kernel to the job folder; returns the spec."""
+    """Writes judge.ipynb, spec.json and the kernel to the job folder; returns the spec.
+
+    Args:
+        nursery: the address at which the kernel is asked for.
+    """
     checks = {
         name: {
             "exercise": cell.exercise,
@@ -73,7 +78,7 @@ def build(
     (job / "spec.json").write_text(to_json(spec), encoding="utf-8")
     (job / "judge.ipynb").write_text(judge_notebook(sheet, job, spec["nonce"]), encoding="utf-8")
     (job / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    _write_kernel(job)
+    _write_kernel(job, nursery)
     return spec
 
 
@@ -118,10 +123,10 @@ def judge_notebook(sheet: Sheet, job: Path, nonce: str) -> str:
     return writes(v4.new_notebook(cells=cells))
 
 
-def _write_kernel(job: Path) -> None:
+def _write_kernel(job: Path, nursery: str) -> None:
     folder = job / "jupyter" / "kernels" / KERNEL_NAME
     folder.mkdir(parents=True)
-    options = ["--IPKernelApp.capture_fd_output=False", "--HistoryManager.enabled=False"]
-    argv = [sys.executable, "-P", "-m", "ipykernel_launcher", "-f", "{connection_file}", *options]
+    launcher = Path(__file__).with_name("launcher.py")
+    argv = [sys.executable, "-I", "-S", str(launcher), nursery, "{connection_file}"]
     kernel = {"argv": argv, "display_name": "judge", "language": "python"}
     (folder / "kernel.json").write_text(json.dumps(kernel), encoding="utf-8")

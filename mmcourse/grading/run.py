@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mmcourse
 from mmcourse.grading import extract, rebuild
+from mmcourse.grading.nursery import Nursery
 from mmcourse.grading.sandbox import Isolation
 from mmcourse.grading.sheet import Sheet
 
@@ -32,7 +28,9 @@ class Settings:
     key: bytes
 
 
-def grade(name: str, path: Path, sheet: Sheet, settings: Settings) -> dict[str, Any]:
+def grade(
+    name: str, path: Path, sheet: Sheet, settings: Settings, nursery: Nursery
+) -> dict[str, Any]:
     """The result of one submission; never raises for anything a submission can hold."""
     start = time.monotonic()
     result = blank(name, sheet, settings)
@@ -52,11 +50,14 @@ def grade(name: str, path: Path, sheet: Sheet, settings: Settings) -> dict[str, 
         result["status"] = "needs_manual"
         result["notes"].append("no answer of this sheet was found: look at it by hand")
         return result
-    with tempfile.TemporaryDirectory(prefix="mmcourse-judge-") as folder:
+    with tempfile.TemporaryDirectory(dir=nursery.folder) as folder:
         job = Path(folder).resolve()
         isolation, budget = settings.isolation, settings.budget_s
-        spec = rebuild.build(job, sheet, answers, result["sha256"], isolation, budget, settings.key)
-        problem = run_nbval(job, budget)
+        key = settings.key
+        spec = rebuild.build(
+            job, sheet, answers, result["sha256"], isolation, budget, key, nursery.address
+        )
+        problem = run_nbval(job, budget, nursery)
         merge(result, sheet, spec, _read_record(job), _passed_cells(job), problem)
     result["wall_s"] = round(time.monotonic() - start, 2)
     return result
@@ -82,40 +83,29 @@ def blank(name: str, sheet: Sheet, settings: Settings) -> dict[str, Any]:
     }
 
 
-def run_nbval(job: Path, budget_s: float) -> str:
+def run_nbval(job: Path, budget_s: float, nursery: Nursery) -> str:
     """Runs the judge's notebook; returns what went wrong with the run itself, if anything."""
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-c", str(job / "pytest.ini")]
-    command += ["--rootdir", str(job), "--noconftest", "-p", "no:cacheprovider", "--color=no"]
-    command += [part for plugin in PLUGINS for part in ("-p", plugin)]
-    command += ["--nbval-lax", "--nbval-kernel-name", rebuild.KERNEL_NAME]
-    command += ["--nbval-cell-timeout", str(12 * budget_s + 180), "--continue-on-collection-errors"]
-    command += ["--report-log", str(job / "report.jsonl"), str(job / "judge.ipynb")]
-    with open(job / "pytest.log", "wb") as log:
-        process = subprocess.Popen(
-            command, cwd=job, env=_environment(job), stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-        try:
-            code = process.wait(15 * budget_s + 300)
-        except subprocess.TimeoutExpired:
-            return "the judge did not finish"
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    arguments = ["-q", "-c", str(job / "pytest.ini"), "--rootdir", str(job), "--noconftest"]
+    arguments += ["-p", "no:cacheprovider", "--color=no", "--continue-on-collection-errors"]
+    arguments += [part for plugin in PLUGINS for part in ("-p", plugin)]
+    arguments += ["--nbval-lax", "--nbval-kernel-name", rebuild.KERNEL_NAME]
+    arguments += ["--nbval-cell-timeout", str(12 * budget_s + 180)]
+    arguments += ["--report-log", str(job / "report.jsonl"), str(job / "judge.ipynb")]
+    try:
+        code = nursery.pytest(arguments, job, _environment(job), 15 * budget_s + 300)
+    except TimeoutError:
+        return "the judge did not finish"
+    except OSError as error:
+        return f"the judge could not be started ({error})"
     if code not in (0, 1):
-        tail = (job / "pytest.log").read_text(errors="replace")[-500:]
+        log = job / "pytest.log"
+        tail = log.read_text(errors="replace")[-500:] if log.exists() else ""
         return f"pytest ended with {code}: {tail}"
     return ""
 
 
 def _environment(job: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return kept | {
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTHONPATH": str(Path(mmcourse.__file__).parent.parent),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": "1",
+    return {
         "JUPYTER_PATH": str(job / "jupyter"),
         "JUPYTER_CONFIG_DIR": str(job / "config"),
         "JUPYTER_RUNTIME_DIR": str(job / "runtime"),

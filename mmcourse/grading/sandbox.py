@@ -153,12 +153,14 @@ class Sandbox:
         os.set_blocking(self.output, False)
         options = self._options(cpu_s)
         command = [*prefix(isolation), sys.executable, "-P", "-m", "mmcourse.grading.worker"]
-        self.folder = tempfile.TemporaryDirectory(prefix="mmcourse-")
-        if isolation.drop:
-            os.chmod(self.folder.name, 0o777)
+        # A process without a mount namespace gets a folder of its own to write to.
+        own = isolation.level == "process"
+        self.folder = tempfile.mkdtemp(prefix="mmcourse-worker-") if own else ""
+        if own and isolation.drop:
+            os.chmod(self.folder, 0o777)
         self.process = subprocess.Popen(
             [*command, json.dumps(options)],
-            stdin=inside.fileno(), stdout=self._write, stderr=self._write, cwd=self.folder.name,
+            stdin=inside.fileno(), stdout=self._write, stderr=self._write, cwd=self.folder or "/",
             env=self._environment(), start_new_session=True,
         )  # fmt: skip
         inside.close()
@@ -167,7 +169,7 @@ class Sandbox:
     def _environment(self) -> dict[str, str]:
         if self.isolation.level == "bwrap":
             return {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}
-        home = self.folder.name
+        home = self.folder
         return {k: v.replace("/tmp", home) for k, v in ENVIRONMENT.items()} | {
             "PYTHONPATH": environment()["PYTHONPATH"]
         }
@@ -215,4 +217,5 @@ class Sandbox:
         self.process.kill()
         self.process.wait()
         os.close(self.output)
-        self.folder.cleanup()
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)

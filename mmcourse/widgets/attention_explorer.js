@@ -52,7 +52,8 @@ function render({ model, el }) {
     const named = best.map(([j, w]) => `“${keys[j]}” ${w.toFixed(2)}`);
     const attends = named.length ? `attends most to ${named.join(", ")}` : "attends to nothing";
     const most = Math.max(...values);
-    tokens.show({ keys, queries: queries(), crossing: crossing(), now, row });
+    const calm = cell === null && preview === null;
+    tokens.show({ keys, queries: queries(), crossing: crossing(), now, row, calm });
     const pinned = Math.min(view.get("pinned"), queries().length - 1);
     const text = `Attention weights${where()}, ${queries().length} queries by ${keys.length} keys.`;
     heat.show({ rows: queries(), columns: keys, values, pinned, cell, text });
@@ -71,6 +72,7 @@ function render({ model, el }) {
 
   // Another sentence may have fewer words, layers or heads.
   view.updates.push(() => {
+    if (cell?.[0] >= queries().length || cell?.[1] >= sentence().tokens.length) cell = null;
     const most = { pinned: queries().length, layer: sentence().shape[0], head: sentence().shape[1] };
     const wrong = Object.entries(most).filter(([name, count]) => view.get(name) >= count);
     if (wrong.length) view.set(Object.fromEntries(wrong.map(([name, count]) => [name, count - 1])));
@@ -113,6 +115,7 @@ function tokenLine(view, { hover, pin }) {
   const inner = make("div", { class: "mm-line-of-tokens" }, arcs, above, line);
   const node = make("div", { class: "mm-scroll" }, inner);
   let buttons = [];
+  let seen = "";
 
   const press = (event) => {
     const i = buttons.indexOf(document.activeElement);
@@ -140,7 +143,13 @@ function tokenLine(view, { hover, pin }) {
     );
   const place = (box) => box.offsetLeft + box.offsetWidth / 2;
 
-  function show({ keys, queries, crossing, now, row }) {
+  // Where the line is too long for its place: bring the query and its strongest key into sight.
+  function reveal(from, to) {
+    const middle = (from + to) / 2 - node.clientWidth / 2;
+    node.scrollLeft = clamp(middle, from - node.clientWidth + 48, from - 48);
+  }
+
+  function show({ keys, queries, crossing, now, row, calm }) {
     if (queries.join("\n") !== buttons.map((b) => b.firstChild.textContent).join("\n")) {
       buttons = queries.map(token);
       line.replaceChildren(...buttons);
@@ -175,6 +184,9 @@ function tokenLine(view, { hover, pin }) {
     arcs.setAttribute("width", inner.scrollWidth);
     arcs.setAttribute("height", crossing ? line.offsetTop : 108);
     arcs.replaceChildren(...paths.filter(Boolean));
+    const goal = place(ends[row.indexOf(most)] ?? buttons[now]);
+    if (calm && `${from} ${goal}` !== seen) reveal(from, goal);
+    if (calm) seen = `${from} ${goal}`;
   }
   return { node, show };
 }

@@ -120,7 +120,7 @@ class CourseWidget(anywidget.AnyWidget):
     def png(self) -> bytes:
         """The current state as a still picture (PNG)."""
         buffer = io.BytesIO()
-        self._draw().savefig(buffer, format="png", dpi=100, facecolor="white")
+        self._draw().savefig(buffer, format="png", dpi=80, facecolor="white")
         return buffer.getvalue()
 
 

@@ -80,6 +80,9 @@ function make(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (value !== false && value != null) node.setAttribute(name, value === true ? "" : value);
   }
+  // In JupyterLab the arrow keys belong to what has the focus, not to the notebook.
+  if (["button", "input", "select"].includes(tag) || "tabindex" in attributes)
+    node.setAttribute("data-lm-suppress-shortcuts", "true");
   node.append(...children.filter((child) => child != null));
   return node;
 }
@@ -136,6 +139,9 @@ function widget({ model, el }, label) {
         width = view.root.clientWidth;
       });
       size.observe(view.root);
+      // What was drawn out of sight may have had no size then.
+      const sight = new IntersectionObserver(([now]) => now.isIntersecting && view.redraw());
+      sight.observe(view.root);
       const dark = matchMedia("(prefers-color-scheme: dark)");
       dark.addEventListener("change", view.redraw);
       view.redraw();
@@ -143,6 +149,7 @@ function widget({ model, el }, label) {
         names.forEach((name) => model.off(name, view.redraw));
         theme.disconnect();
         size.disconnect();
+        sight.disconnect();
         dark.removeEventListener("change", view.redraw);
         tidy.forEach((undo) => undo());
         view.root.remove();
@@ -156,8 +163,10 @@ function widget({ model, el }, label) {
 // ---------- controls: native ones, bound to a trait both ways ----------
 
 function field(label, control, ...rest) {
-  const name = make("label", { class: "mm-field" }, make("span", {}, label), control);
-  return make("div", { class: "mm-control" }, name, ...rest);
+  control.id = `mm-${Math.random().toString(36).slice(2)}`;
+  const name = make("label", { for: control.id }, label);
+  const pair = make("div", { class: "mm-field" }, name, control);
+  return make("div", { class: "mm-control" }, pair, ...rest);
 }
 
 // A range; `max` may be a function of the present state. Hidden where there is no choice.
@@ -209,21 +218,18 @@ const controls = (...nodes) => make("div", { class: "mm-controls" }, ...nodes);
 function presetButtons(view) {
   const list = view.get("presets");
   if (!list.length) return null;
-  const note = make("p", { class: "mm-note", "aria-live": "polite", hidden: true });
-  const buttons = list.map(({ name, note: text, ...state }) => {
-    const press = () => {
-      view.set(state);
-      note.textContent = text ?? "";
-      note.hidden = !text;
-    };
-    return make("button", { type: "button", class: "mm-button", onclick: press }, name);
-  });
-  view.updates.push(() =>
-    list.forEach(({ name, note: text, ...state }, i) => {
-      const on = Object.entries(state).every(([key, value]) => view.get(key) === value);
-      buttons[i].setAttribute("aria-pressed", on);
-    }),
+  const note = make("p", { class: "mm-note", "aria-live": "polite" });
+  const buttons = list.map(({ name, note: _, ...state }) =>
+    make("button", { type: "button", class: "mm-button", onclick: () => view.set(state) }, name),
   );
+  view.updates.push(() => {
+    const on = list.map(({ name, note: _, ...state }) =>
+      Object.entries(state).every(([key, value]) => view.get(key) === value),
+    );
+    buttons.forEach((button, i) => button.setAttribute("aria-pressed", on[i]));
+    const words = list[on.indexOf(true)]?.note ?? "";
+    if (note.textContent !== words) note.textContent = words;
+  });
   const title = make("span", { class: "mm-try", "aria-hidden": "true" }, "Try this");
   const group = { class: "mm-presets", role: "group", "aria-label": "Try this" };
   return make("div", {}, make("div", group, title, ...buttons), note);
@@ -295,7 +301,7 @@ const legend = (names) =>
 // show({series: [{values, style}], at, low, high, ticks, x, y, text}); a pointer picks a step.
 function chart(pick) {
   const node = make("svg:svg", { class: "mm-chart", role: "img" });
-  const [left, right, above, below] = [46, 12, 24, 34];
+  const [left, right, above, below] = [46, 12, 24, 28];
   let last = 1;
   const follow = (event) => {
     if (event.type === "pointermove" && !event.buttons) return;
@@ -326,8 +332,8 @@ function chart(pick) {
     const marker = { class: "mm-marker", x1: px(at), x2: px(at), y1: above, y2: height - below };
     const dot = ({ values, style }) =>
       make("svg:circle", { class: `mm-dot mm-style${style}`, cx: px(at), cy: py(values[at]), r: 5 });
-    const ends = [text(px(0), height - 14, "0"), text(px(last), height - 14, String(last), "end")];
-    const names = [text(left - 34, 13, y, "start"), text((left + width) / 2, height - 4, x)];
+    const ends = [text(px(0), height - 10, "0"), text(px(last), height - 10, String(last), "end")];
+    const names = [text(left - 34, 13, y, "start"), text((left + width) / 2, height - 10, x)];
     node.setAttribute("viewBox", `0 0 ${width} ${height}`);
     node.setAttribute("aria-label", words);
     const line = make("svg:line", marker);

@@ -2,12 +2,12 @@
 
 const GRAPHS = [
   ["power", "Signal power ᾱ"],
-  ["rates", "Signal √ᾱ and noise √(1 − ᾱ)"],
+  ["rates", "Signal √ᾱ (falls) and noise √(1 − ᾱ) (rises)"],
   ["snr", "Signal-to-noise ratio in dB"],
 ];
 const SLIP = "cosine without the square";
 const percent = (share) =>
-  share >= 0.0995 ? `${Math.round(100 * share)} %` : `${Number((100 * share).toPrecision(1))} %`;
+  share >= 0.0995 ? `${Math.round(100 * share)} %` : `${Number((100 * share).toPrecision(2))} %`;
 const decibels = (signal) => {
   const value = snrDb(signal);
   return `${value < 0 ? "−" : ""}${Math.abs(value).toFixed(1)} dB`;
@@ -50,12 +50,15 @@ function render({ model, el }) {
       const caption = make("figcaption", {}, swatch(style), name);
       return { ...one, figure: make("figure", {}, one.node, caption) };
     });
+    const count = shown.length + 1;
+    figures.style.setProperty("--mm-all", count);
+    figures.style.setProperty("--mm-few", count === 3 ? 3 : 2);
     figures.replaceChildren(first, ...shown.map(({ figure }) => figure));
     names.replaceChildren(legend(schedules().map(({ name }) => name)));
   }
 
   function tabulate(t) {
-    const head = ["Schedule", "ᾱ", "signal √ᾱ", "noise √(1 − ᾱ)", "SNR"];
+    const head = ["Schedule", "ᾱ", "√ᾱ", "√(1 − ᾱ)", "SNR"];
     const cells = ({ signal }) => {
       const a = signal[t];
       return [a, Math.sqrt(a), Math.sqrt(1 - a)].map((v) => v.toFixed(3)).concat(decibels(a));
@@ -109,17 +112,18 @@ function render({ model, el }) {
   const list = () => schedules().map(({ name }, i) => [i, name]);
   const step = slider(view, "step", { label: "Step t", max: last });
   step.classList.add("mm-wide");
+  const ends = make("p", { class: "mm-ends" }, "t = 0", make("span", {}, `t = ${last}`));
   return view.start(
     ["step", "schedule", "graph", "slip"],
     presetButtons(view) ?? "",
-    controls(step),
-    make("div", {}, strip.node, make("p", { class: "mm-ends" }, "t = 0", make("span", {}, `t = ${last}`))),
+    controls(step, choice(view, "schedule", { label: "Strip shows", options: list })),
+    make("div", {}, strip.node, ends),
+    figures,
     controls(
-      choice(view, "schedule", { label: "Strip shows", options: list }),
       choice(view, "graph", { label: "Graph shows", options: GRAPHS }),
       view.get("offer") ? toggle(view, "slip", { label: "Forget the square of the cosine" }) : "",
     ),
-    make("div", { class: "mm-split mm-even" }, make("div", {}, graph.node, names), figures),
+    make("div", {}, graph.node, names),
     scroller("Signal and noise at this step", table),
   );
 }

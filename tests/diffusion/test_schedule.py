@@ -13,7 +13,10 @@ from mmcourse.diffusion import (
     NoiseSchedule,
     cosine_alpha_bar,
     cosine_betas,
+    ddim_steps,
+    ddpm_step,
     linear_betas,
+    respaced_betas,
     scaled_linear_betas,
 )
 
@@ -100,6 +103,31 @@ def test_before_the_first_step_nothing_is_lost() -> None:
     assert "T=10" in repr(schedule)
 
 
+@pytest.mark.parametrize("steps", [1, 10, 50, 1000])
+def test_a_shorter_process_is_as_noisy_where_it_stops(steps: int) -> None:
+    long = NoiseSchedule(linear_betas(1000))
+    visited = ddim_steps(1000, steps)
+    short = NoiseSchedule(respaced_betas(long.alpha_bar, visited))
+    torch.testing.assert_close(short.alpha_bar, long.alpha_bar[sorted(visited)])
+    assert steps == short.T
+
+
+def test_a_step_of_the_shorter_process_equals_the_reference(monkeypatch) -> None:
+    x, eps, z = torch.randn(3, 2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *a, **k: z)
+    long = NoiseSchedule(linear_betas(1000))
+    for variance in ("small", "large"):
+        reference = DDPMScheduler(variance_type=f"fixed_{variance}")
+        reference.set_timesteps(20)
+        visited = ddim_steps(1000, 20, "leading")
+        assert reference.timesteps.tolist() == visited
+        short = NoiseSchedule(respaced_betas(long.alpha_bar, visited))
+        for index, step in enumerate(sorted(visited)):
+            theirs = reference.step(eps, step, x).prev_sample
+            ours = ddpm_step(x, eps, index, short, noise=z, variance=variance)
+            torch.testing.assert_close(ours, theirs, rtol=2e-4, atol=2e-4)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     T=st.integers(1, 300),
@@ -143,6 +171,9 @@ def test_other_bad_input() -> None:
         cosine_betas(10, -0.1)
     with rejects(r"time must be in \[0, 1\]"):
         cosine_alpha_bar(1.5)
+    for visited in ([], [1, 1], [-1, 2], [3, 10]):
+        with rejects("visited must hold different steps in 0 … 9"):
+            respaced_betas(linear_betas(10), visited)
     for betas in ([0.0, 0.1], [0.1, 1.0], [0.1, float("nan")], [-0.1]):
         with rejects(r"betas must be in \(0, 1\)"):
             NoiseSchedule(torch.tensor(betas))

@@ -27,7 +27,7 @@ from mmcourse.grading.sheet import read_sheet
 pytestmark = pytest.mark.slow
 
 FORGER = """
-import builtins, IPython
+import builtins
 print("ok ex1.value"); print("ok ex2.value")
 class check:
     def __init__(self, key): self.key = key
@@ -35,35 +35,28 @@ class check:
     def __exit__(self, *_): return True
 torch.allclose = torch.isclose = lambda *a, **k: torch.tensor(True)
 builtins.AssertionError = KeyError
-get_ipython().input_transformers_post.append(lambda lines: ["print('ok ex1.value')"])
+shell = get_ipython()
+shell.input_transformers_post.append(lambda lines: [*lines, "print('ok ex1.value')\\n"])
 """
+KILLER = "import os\nos.kill(os.getpid(), 9)"
 
 
 def hand_in(folder: Path) -> None:
     """Writes every submission of this module."""
-    split = submission(EX1, EX2)
-    split["cells"] += [code("# mmcourse: answer ex1\nHELPER = 1", id="ex1"), code("2", id="ex1")]
-    stub_copy = next(c for c in submission()["cells"] if c["id"] == "ex2")
-    split["cells"].append(stub_copy)
-    everything = {
+    copied = submission("# mmcourse: answer ex1\ndef attention_weights(q, k:", EX2)
+    stub = next(cell for cell in submission()["cells"] if cell["id"] == "ex2")
+    copied["cells"] += [code("# mmcourse: answer ex2\nHELPER = 1", id="ex2"), stub]
+    notebooks = {
         "solution": json.loads(json.dumps(solution_notebook(read_sheet(SAMPLE)))),
         "untouched": submission(),
-        "partial": submission(EX1_WRONG, EX2),
         "endless": submission(EX1, RESIDUAL.format("while True: pass")),
-        "leaves": submission(EX1.replace("return", "import os; os._exit(0)\n    return"),
-                             RESIDUAL.format("import sys; sys.exit(0)")),
-        "forged": submission(EX1_WRONG, extra=(FORGER,)),
-        "syntax": submission("# mmcourse: answer ex1\ndef attention_weights(q, k:", EX2),
-        "missing": without(submission(EX1, EX2), "ex1"),
-        "copied": split,
-        "endless_cell": submission(EX1, EX2, extra=("import os\nos.kill(os.getpid(), 9)",)),
-        "forbidden": submission(
-            EX1.replace("(q @", "torch.nn.functional.scaled_dot_product_attention(q, k, k); ("
-                        "q @").replace("return torch", "torch").replace("; (", "\n    return ("),
-            EX2),
+        "leaves": submission(EX1.replace("return", "import os; os._exit(0)\n    return"), EX2),
+        "forged": submission(EX1_WRONG, RESIDUAL.format("import sys; sys.exit(0)"), (FORGER,)),
+        "copied": copied,
+        "missing": without(submission(EX1, EX2, (KILLER,)), "ex1"),
         "nothing": {"cells": [code("x = 1")], "metadata": {}, "nbformat": 4, "nbformat_minor": 5},
-    }  # fmt: skip
-    for name, raw in everything.items():
+    }
+    for name, raw in notebooks.items():
         write(folder, name, raw)
     (folder / "essay.ipynb").write_text("Dear teacher,")
     (folder / "empty.ipynb").write_text("")
@@ -95,15 +88,11 @@ def messages(result: dict) -> dict[str, str]:
     [
         ("solution", {"ex1": 3, "ex2": 3}),
         ("untouched", {"ex1": 0, "ex2": 0}),
-        ("partial", {"ex1": 1, "ex2": 3}),
         ("endless", {"ex1": 3, "ex2": 0}),
-        ("leaves", {"ex1": 0, "ex2": 0}),
+        ("leaves", {"ex1": 0, "ex2": 3}),
         ("forged", {"ex1": 1, "ex2": 0}),
-        ("syntax", {"ex1": 0, "ex2": 3}),
+        ("copied", {"ex1": 0, "ex2": 3}),
         ("missing", {"ex1": 0, "ex2": 3}),
-        ("copied", {"ex1": 3, "ex2": 3}),
-        ("endless_cell", {"ex1": 3, "ex2": 3}),
-        ("forbidden", {"ex1": 0, "ex2": 3}),
     ],
 )
 def test_points_are_given_for_each_question_by_itself(graded, name, points):
@@ -120,14 +109,12 @@ def test_points_are_given_for_each_question_by_itself(graded, name, points):
     [
         ("untouched", "ex1.value", "^not answered yet$"),
         ("untouched", "ex1.large", "^not answered yet$"),
-        ("partial", "ex1.value", "over the queries, not over the keys"),
         ("endless", "ex2.value", "no answer within 3 s"),
         ("leaves", "ex1.value", "ended the Python process"),
-        ("leaves", "ex2.value", "raised SystemExit"),
-        ("forged", "ex1.value", "over the queries"),
-        ("syntax", "ex1.value", "the answer cell stops: your code raised SyntaxError"),
+        ("forged", "ex1.value", "over the queries, not over the keys"),
+        ("forged", "ex2.value", "raised SystemExit"),
+        ("copied", "ex1.value", "the answer cell stops: your code raised SyntaxError"),
         ("missing", "ex1.value", "no answer cell was found"),
-        ("forbidden", "ex1.value", "may not use scaled_dot_product_attention"),
     ],
 )
 def test_a_failed_check_says_why(graded, name, check, says):
@@ -157,7 +144,7 @@ def test_what_is_no_submission_is_told_from_a_zero(graded, name, status, note):
 
 def test_what_a_cell_prints_is_shown_but_never_believed(graded):
     assert "ok ex1.value" in graded[1]["forged"]["output"]
-    assert "code cell" in next(iter(graded[1]["endless_cell"]["cell_errors"]))
+    assert "code cell" in next(iter(graded[1]["missing"]["cell_errors"]))
 
 
 def test_reports_are_complete(graded):
@@ -165,8 +152,8 @@ def test_reports_are_complete(graded):
     with open(out / "grades.csv", newline="") as file:
         rows = {row["submission"]: row for row in csv.DictReader(file)}
     assert set(rows) == set(results)
-    assert rows["partial"]["points"] == "4"
-    assert rows["partial"]["ex1"] == "1"
+    assert rows["forged"]["points"] == "1"
+    assert rows["forged"]["ex1"] == "1"
     assert rows["essay"]["points"] == ""
     for name in results:
         page = (out / "feedback" / f"{name}.html").read_text()

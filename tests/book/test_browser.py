@@ -1,0 +1,200 @@
+"""The built book in a real browser whose network is cut off."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browser import launch, open_page
+from playwright.sync_api import Browser, Locator, Page
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.browser
+
+SOURCES = sorted((ROOT / "book").rglob("*.md")) + sorted((ROOT / "notebooks").glob("*.md"))
+NAMES = [p.relative_to(ROOT).with_suffix("").as_posix() for p in SOURCES]
+NAMES += ["search"]
+LESSONS = [name for name in NAMES if name.startswith("notebooks/")]
+
+# Waits for whatever the page does at its start: maths, widgets.
+READY = """async () => {
+  if (window.MathJax?.startup?.promise) await window.MathJax.startup.promise;
+  await new Promise((done) => setTimeout(done, 150));
+}"""
+# What can be seen of a widget, without its controls and its sentence.
+PICTURE = """(root) => {
+  const parts = [...root.querySelectorAll("canvas, svg, ol, table, .mm-tokens, .mm-line")];
+  return parts.map((e) => e.tagName === "CANVAS" ? e.toDataURL() : e.outerHTML).join("|");
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launch() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def server(book: Path) -> Iterator[str]:
+    """The book behind a server on this machine."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(book)))
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{http.server_address[1]}"
+    http.shutdown()
+
+
+def check_access(page: Page) -> None:
+    """axe-core finds nothing, and nothing sticks out sideways."""
+    page.evaluate(READY)
+    found = Axe().run(page, options={"preload": False, "resultTypes": ["violations"]})
+    lines = [
+        f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes']][:3]}"
+        for one in found.response["violations"]
+    ]
+    assert not lines, "\n".join(lines)
+    wide, room = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= room, f"the page is {wide} px wide in a window of {room} px"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_page_from_a_file(browser: Browser, book: Path, name: str) -> None:
+    address = (book / f"{name}.html").as_uri()
+    for width, scheme in ((1400, "light"), (1400, "dark"), (390, "light")):
+        with open_page(browser, address, width=width, scheme=scheme) as page:
+            page.wait_for_load_state("load")
+            check_access(page)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_page_from_a_server(browser: Browser, server: str, name: str) -> None:
+    with open_page(browser, f"{server}/{name}.html", allow=(server,)) as page:
+        page.wait_for_load_state("load")
+        page.evaluate(READY)
+
+
+def test_the_front_door_opens_the_book(browser: Browser, book: Path) -> None:
+    with open_page(browser, (book / "index.html").as_uri()) as page:
+        page.wait_for_url("**/book/preface.html")
+        assert page.locator("h1:visible").count() == 1
+
+
+def test_colours_follow_the_system(browser: Browser, book: Path) -> None:
+    address = (book / "book" / "preface.html").as_uri()
+    for scheme in ("light", "dark"):
+        with open_page(browser, address, scheme=scheme) as page:
+            assert page.get_attribute("html", "data-theme") == scheme
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_the_sidebar_opens_and_closes(browser: Browser, book: Path, width: int) -> None:
+    address = (book / "book" / "how_to_use.html").as_uri()
+    # A link of the chapter list; in a narrow window the list is shown in a dialog.
+    link = "a:visible:text-is('Glossary')"
+    with open_page(browser, address, width=width) as page:
+        shown = page.locator(link).count()
+        assert shown == (width > 1000)
+        page.locator("button.primary-toggle:visible").first.click()
+        page.wait_for_timeout(700)
+        assert in_window(page, link) != bool(shown)
+        if shown:
+            page.locator("button.primary-toggle:visible").first.click()
+        else:
+            page.keyboard.press("Escape")
+        page.wait_for_timeout(700)
+        assert in_window(page, link) == bool(shown)
+
+
+def in_window(page: Page, selector: str) -> bool:
+    """Is one of them visible, and within the window?"""
+    boxes = [one.bounding_box() for one in page.locator(selector).all()]
+    return any(box and box["x"] >= 0 and box["width"] > 0 for box in boxes)
+
+
+def test_search_answers_without_a_server(browser: Browser, book: Path) -> None:
+    address = (book / "search.html").as_uri() + "?q=attention"
+    with open_page(browser, address) as page:
+        page.wait_for_selector("#search-results li a")
+        assert "Attention" in page.inner_text("#search-results")
+
+
+def test_maths_is_set(browser: Browser, book: Path) -> None:
+    for name in LESSONS:
+        with open_page(browser, (book / f"{name}.html").as_uri()) as page:
+            page.evaluate(READY)
+            assert page.locator("mjx-container svg").count() > 3, name
+            assert page.locator("mjx-merror, [data-mml-node=merror]").count() == 0, name
+
+
+def picture(root: Locator) -> str:
+    """What a widget shows now."""
+    root.page.wait_for_timeout(60)
+    return root.evaluate(PICTURE)
+
+
+def move_by_keyboard(control: Locator) -> None:
+    """Move a native control with keys only."""
+    control.focus()
+    kind = control.evaluate("e => e.tagName === 'SELECT' ? 'select' : e.type")
+    page = control.page
+    if kind == "checkbox":
+        page.keyboard.press("Space")
+        return
+    before = control.input_value()
+    page.keyboard.press("ArrowRight" if kind == "range" else "ArrowDown")
+    page.wait_for_timeout(30)
+    if control.input_value() == before:
+        page.keyboard.press("ArrowLeft" if kind == "range" else "ArrowUp")
+
+
+def drag(control: Locator) -> None:
+    """Press the mouse on a slider, away from where its thumb is."""
+    control.scroll_into_view_if_needed()
+    box = control.bounding_box()
+    assert box
+    where = control.evaluate("e => (e.value - e.min) / ((e.max - e.min) || 1)")
+    x = box["x"] + box["width"] * (0.15 if where > 0.5 else 0.85)
+    control.page.mouse.click(x, box["y"] + box["height"] / 2)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_widgets_answer_without_a_kernel(browser: Browser, book: Path, name: str) -> None:
+    with open_page(browser, (book / f"{name}.html").as_uri()) as page:
+        page.wait_for_selector(".mm-widget")
+        page.evaluate(READY)
+        roots = page.locator(".mm-widget").all()
+        assert roots
+        for root in roots:
+            check_widget(root)
+
+
+def check_widget(root: Locator) -> None:
+    """Every control changes the picture, by keyboard and (sliders, buttons) by mouse."""
+    assert root.get_attribute("aria-label")
+    assert picture(root), "nothing is drawn"
+    moved = 0
+    for control in root.locator("input:visible:enabled, select:visible:enabled").all():
+        kind = control.get_attribute("type") or "select"
+        before, said = picture(root), root.locator(".mm-summary").inner_text()
+        move_by_keyboard(control)
+        assert picture(root) != before, f"the {kind} does nothing when keys are pressed"
+        assert root.locator(".mm-summary").inner_text() or said
+        moved += 1
+        if kind == "range":
+            before = picture(root)
+            drag(control)
+            assert picture(root) != before, "the slider does nothing under the mouse"
+    assert moved, "a widget without a control"
+    seen = {picture(root)}
+    presets = root.locator(".mm-presets button:visible:enabled").all()
+    for button in presets:
+        button.click()
+        seen.add(picture(root))
+    assert not presets or len(seen) > 1, "no preset changes the picture"

@@ -1,0 +1,138 @@
+"""Checks in the learner's own kernel: verdicts, messages, values."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmcourse.grading import check, checks, expect, rand, randint, randn, student
+from mmcourse.grading.expect import CheckFailed
+
+
+@pytest.fixture
+def names():
+    """The learner's names, with a backend that looks there."""
+    before = checks.session.backend
+    namespace: dict = {"torch": torch, "nn": nn}
+    checks.session.backend = checks.LocalBackend(namespace)
+    yield namespace
+    checks.session.backend = before
+
+
+def test_a_right_answer_prints_one_line(names, capsys):
+    names["double"] = lambda x: 2 * x
+    with check("ex1.value"):
+        x = rand(3)
+        expect.close(student.double(x), 2 * x)
+    assert capsys.readouterr().out == "ok ex1.value\n"
+
+
+def test_a_misconception_is_named_in_one_sentence(names):
+    names["double"] = lambda x: x * x
+    x = rand(3)
+    with (
+        pytest.raises(checks.NotYet, match=r"^ex1\.value: you squared$") as caught,
+        check("ex1.value"),
+    ):
+        expect.not_close(student.double(x), x * x, "you squared")
+    assert len(caught.value._render_traceback_()) == 1
+
+
+@pytest.mark.parametrize("stub", [True, False], ids=["stub", "undefined"])
+def test_the_unanswered_stays_a_not_implemented_error(names, stub):
+    def double(x):
+        raise NotImplementedError
+
+    if stub:
+        names["double"] = double
+    with pytest.raises(NotImplementedError) as caught, check("ex1.value"):
+        student.double(1)
+    assert type(caught.value) is NotImplementedError
+    assert "not answered yet" in caught.value._render_traceback_()[0]
+
+
+def test_an_error_of_the_learner_keeps_its_traceback(names, capsys):
+    names["double"] = lambda x: x / 0
+    with pytest.raises(ZeroDivisionError), check("ex1.value"):
+        student.double(1)
+    assert "ex1.value: ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_arguments_and_results_are_copies(names):
+    names["fill"] = lambda x: x.fill_(7)
+    with check("ex1.copy"):
+        x = torch.zeros(2)
+        y = student.fill(x)
+        expect.close(x, torch.zeros(2))
+        expect.close(y, torch.full((2,), 7.0))
+
+
+def test_modules_are_handles_that_can_be_used(names):
+    with check("ex1.module"):
+        net = student.run("return nn.Sequential(nn.Linear(2, 3), nn.ReLU())")
+        x = rand(4, 2)
+        layer = net[0]
+        expect.close(net(x), (x @ layer.weight.T + layer.bias).relu())
+        expect.true(len(net) == 2, "two layers")
+        expect.close(student.run("return m(x)", m=net, x=x), net(x))
+
+
+def test_gradients_are_taken_over_there(names):
+    names["square"] = lambda x: x**2
+    with check("ex1.gradient"):
+        x = rand(3)
+        source = """
+            x.requires_grad_()
+            square(x).sum().backward()
+            return x.grad
+        """
+        expect.close(student.run(source, x=x), 2 * x)
+
+
+def test_inputs_depend_on_the_check_alone(names):
+    def draw(key):
+        with check(key):
+            return rand(2), randn(2), randint(0, 9, (3,))
+
+    for one, other in zip(draw("ex1.a"), draw("ex1.a"), strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(draw("ex1.a")[0], draw("ex1.b")[0])
+    numbers = randint(2, 4, (200,))
+    assert set(numbers.tolist()) == {2, 3}
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda: expect.tensor(None, "y"), "y should be a torch.Tensor, got None"),
+        (lambda: expect.tensor(torch.tensor([float("nan")]), "y"), "y holds NaN"),
+        (lambda: expect.shape(torch.ones(2), (2, 1), "y"), r"shape \(2, 1\), got \(2,\)"),
+        (lambda: expect.close(torch.ones(2), torch.zeros(2), what="y"), "2 of 2 places"),
+        (lambda: expect.close(torch.ones(2), torch.ones(3)), r"shape \(3,\), got \(2,\)"),
+        (lambda: expect.close((1.0, 2.0), (1.0, 2.5)), r"\[1\] should be 2.5, got 2"),
+        (lambda: expect.close({"a": 1}, {"b": 1}), "keys"),
+        (lambda: expect.close([1.0], torch.ones(1)), "should be a torch.Tensor, got list"),
+        (lambda: expect.close(None, 1.0), "got None"),
+        (lambda: expect.close("x", "y"), "should be 'y', got 'x'"),
+        (lambda: expect.not_close(1.0, 1.0, "the mistake"), "the mistake"),
+        (lambda: expect.true(torch.tensor(False), "no"), "no"),
+        (lambda: expect.raises(ValueError, lambda: 1, "say so"), "say so"),
+        (lambda: expect.raises("ValueError", lambda: 1 / 0, "say so"), "ZeroDivisionError"),
+    ],
+)
+def test_expectations_fail_in_one_sentence(ask, says):
+    with pytest.raises(CheckFailed, match=says) as caught:
+        ask()
+    assert "\n" not in str(caught.value)
+
+
+def test_expectations_pass_what_is_right():
+    expect.close({"a": [1, (2.0, torch.ones(2))]}, {"a": [1, (2.0, torch.ones(2))]})
+    expect.close(torch.ones(2, dtype=torch.float16), torch.ones(2))
+    expect.close(3, 3.0)
+    expect.not_close(torch.ones(2), torch.ones(3), "another shape is no such mistake")
+    expect.raises(ValueError, lambda: int("x"), "it should")
+
+
+def test_terminal_codes_and_control_characters_are_removed():
+    assert checks.plain("\x1b[31mred\x1b[0m\x07\n<b>") == "red \n<b>"
+    assert len(checks.plain("x" * 9000)) == 2000

