@@ -113,7 +113,8 @@ def open_page(
     Args:
         browser: from `launch`.
         address: file:// or, if allowed, http://.
-        width, height: of the window. scheme: "light" or "dark". motion: "reduce" or "no-preference".
+        width, height: of the window.
+        scheme: "light" or "dark". motion: "reduce" or "no-preference".
         allow: see `block_network`. clean: whether the console must stay empty.
 
     Raises:

@@ -13,7 +13,8 @@ from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_beta
 from mmcourse.widgets import AttentionExplorer, DenoisingScrubber, NoiseScheduleExplorer
 
 HOST = Path(__file__).parents[1] / "mmcourse" / "widgets" / "static_host.js"
-WORDS = "The animal didn't cross the street because it was too tired .".split()
+WORDS = ["The", "animal", "didn't", "cross", "the", "street"]
+WORDS += ["because", "it", "was", "too", "tired", "."]
 
 
 def weights(rows: int, columns: int, *, causal: bool = False, seed: int = 0) -> np.ndarray:
@@ -30,7 +31,7 @@ def weights(rows: int, columns: int, *, causal: bool = False, seed: int = 0) -> 
 
 def attention(**options: Any) -> AttentionExplorer:
     """An explorer with three sentences: plain, causal, and between two languages."""
-    english, korean = "a large red circle".split(), "크고 빨간 동그라미".split()
+    english, korean = ["a", "large", "red", "circle"], ["크고", "빨간", "동그라미"]
     count = len(WORDS)
     sentences = [
         {"name": "Plain", "tokens": WORDS, "weights": weights(count, count)},
@@ -109,8 +110,10 @@ def page(path: Path, views: Sequence[Any], *, theme: str = "light", state: Any =
     """Write a page that shows the widgets (one may come twice); its address."""
     embedded = states(list(dict.fromkeys(views)))
     ids = [widget.model_id for widget in views]
-    shown = "".join(f"<h2>Widget {i + 1}</h2>{script('widget-view', {'model_id': name})}"
-                    for i, name in enumerate(ids))
+    shown = "".join(
+        f"<h2>Widget {i + 1}</h2>{script('widget-view', {'model_id': name})}"
+        for i, name in enumerate(ids)
+    )
     sheets = "".join(f'<link rel="stylesheet" href="{sheet}">' for sheet in themes())
     html = f"""<!DOCTYPE html><html lang="en" data-theme="{theme}" data-mode="{theme}">
 <head><meta charset="utf-8"><title>Widgets</title>

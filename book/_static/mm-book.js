@@ -5,6 +5,7 @@
 
   const names = [
     [".bd-article div.math", "equation"],
+    [".bd-article mjx-container.book-wide", "formula"],
     [".bd-article .book-scroll", "table"],
     [".bd-article .pst-scrollable-table-container", "table"],
     [".bd-article pre", "code"],
@@ -23,7 +24,28 @@
     }
   }
 
+  // A corner cell without words is no header.
+  function emptyCorners() {
+    for (const head of document.querySelectorAll(".bd-article th")) {
+      if (head.textContent.trim()) continue;
+      const cell = document.createElement("td");
+      head.replaceWith(cell);
+    }
+  }
+
+  // A formula within a line that is longer than the line gets a box of its own to scroll in.
+  function longFormulas() {
+    for (const formula of document.querySelectorAll("p mjx-container, li mjx-container")) {
+      if (formula.getAttribute("display") === "true") continue;
+      const room = formula.closest("p, li, td, dd").clientWidth;
+      const drawn = formula.querySelector("svg");
+      if (!room || !drawn) continue;
+      formula.classList.toggle("book-wide", drawn.getBoundingClientRect().width > room);
+    }
+  }
+
   function update() {
+    longFormulas();
     for (const [selector, name] of names) {
       for (const box of document.querySelectorAll(selector)) {
         const scrolls = box.scrollWidth > box.clientWidth + 1;
@@ -52,6 +74,7 @@
 
   function start() {
     nameTitle();
+    emptyCorners();
     wrapTables();
     update();
     window.addEventListener("resize", update);

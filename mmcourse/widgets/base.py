@@ -4,7 +4,6 @@ import base64
 import io
 import re
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,15 +15,17 @@ HERE = Path(__file__).parent
 BUDGET = 100_000  # bytes of data in one widget: pages stay light
 
 
+SHARED = {"js": ("kit.js", "pictures.js"), "css": ("widgets.css",)}
+
+
 def compose(name: str, ending: str) -> str:
-    """The text a widget sends: the shared part, then its own (`kit.js` + `<name>.js`).
+    """The text a widget sends: what all share, then its own (`kit.js` … `<name>.js`).
 
     The text is joined here, so that nothing has to be imported where the widget is shown.
     Indentation and lines that hold only a comment stay behind, to keep pages light.
     """
-    shared = HERE / ("kit.js" if ending == "js" else "widgets.css")
-    own = HERE / f"{name}.{ending}"
-    texts = [path.read_text(encoding="utf-8") for path in (shared, own) if path.is_file()]
+    files = [HERE / part for part in (*SHARED[ending], f"{name}.{ending}")]
+    texts = [path.read_text(encoding="utf-8") for path in files if path.is_file()]
     lines = (line.strip() for text in texts for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 
@@ -82,7 +83,7 @@ class CourseWidget(anywidget.AnyWidget):
         """Refuse a state (or a part of one) that the data does not have."""
         for name, (low, high) in self._limits(state).items():
             value = state.get(name, low)
-            whole = isinstance(value, Integral) and not isinstance(value, bool)
+            whole = isinstance(value, int) and not isinstance(value, bool)
             if not (whole and low <= value <= high):
                 raise ValueError(
                     f"{name} must be a whole number from {low} to {high}, got {value!r}"

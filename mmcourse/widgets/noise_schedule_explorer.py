@@ -120,7 +120,9 @@ def _curves(schedules: Mapping[str, Any]) -> np.ndarray:
     """Check the schedules: (schedules, steps)."""
     if not schedules:
         raise ValueError("schedules must hold at least one name → ᾱ, got none")
-    curves = {name: numbers(curve, f"schedule {name!r}", "steps") for name, curve in schedules.items()}
+    curves = {
+        name: numbers(curve, f"schedule {name!r}", "steps") for name, curve in schedules.items()
+    }
     lengths = {name: len(curve) for name, curve in curves.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"all schedules must have the same number of steps, got {lengths}")

@@ -174,3 +174,13 @@ def test_a_finished_submission_is_not_graded_again(graded, tmp_path):
 
 def test_the_sandbox_level_is_recorded(graded):
     assert graded[1]["solution"]["isolation"] == best_isolation().level
+
+
+def test_the_plain_process_level_gives_the_same_points(graded, tmp_path):
+    write(
+        tmp_path, "leaves", submission(EX1.replace("return", "import os; os._exit(0)\n    #"), EX2)
+    )
+    todo = batch.jobs(batch.submissions([tmp_path / "leaves.ipynb"]), SAMPLE)
+    options = {"parallel": 1, "isolation": "process", "budget_s": 60}
+    (result,) = batch.grade_all(todo, tmp_path / "out", **options)
+    assert (result["isolation"], result["points"]) == ("process", graded[1]["leaves"]["points"])

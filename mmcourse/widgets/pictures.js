@@ -1,0 +1,220 @@
+// What the widgets draw with: pixels, films of small pictures, curves, matrices. This text stands
+// after kit.js and before each widget's own.
+
+// ---------- pictures ----------
+
+// Paint (channels, height, width) bytes with the upper left corner at (x, y).
+function paint(context, values, [channels, height, width], x = 0, y = 0) {
+  const area = height * width;
+  const image = context.createImageData(width, height);
+  for (let i = 0; i < area; i++) {
+    for (let c = 0; c < 3; c++) image.data[4 * i + c] = values[(channels === 1 ? 0 : c * area) + i];
+    image.data[4 * i + 3] = 255;
+  }
+  context.putImageData(image, x, y);
+}
+
+// One picture on its own canvas: {node, show(values, description)}.
+function picture(shape, hidden = false) {
+  const traits = { class: "mm-pixels", width: shape[2], height: shape[1] };
+  const role = hidden ? { "aria-hidden": "true" } : { role: "img" };
+  const node = make("canvas", { ...traits, ...role });
+  const show = (values, text) => {
+    paint(node.getContext("2d"), values, shape);
+    if (text) node.setAttribute("aria-label", text);
+  };
+  return { node, show };
+}
+
+// Small pictures in a row that stand for positions of a slider: `pick(position)` on a click.
+function film(count, shape, pick) {
+  const frames = Array.from({ length: count }, () => picture(shape, true));
+  const at = (i, last) => Math.round((i * last) / Math.max(count - 1, 1));
+  const node = make("div", { class: "mm-film", role: "img" }, ...frames.map((frame) => frame.node));
+  let top = 0;
+  frames.forEach((frame, i) => frame.node.addEventListener("click", () => pick(at(i, top))));
+  // `values(position)` gives the pixels; the frame nearest to `now` is outlined.
+  const show = (last, now, values, text) => {
+    top = last;
+    const near = Math.round((now / Math.max(last, 1)) * (count - 1));
+    frames.forEach((frame, i) => {
+      frame.show(values(at(i, last)));
+      frame.node.classList.toggle("mm-on", i === near);
+    });
+    node.setAttribute("aria-label", text);
+  };
+  return { node, show };
+}
+
+// ---------- curves over the steps, with a marker ----------
+
+const swatch = (style) =>
+  make(
+    "svg:svg",
+    { class: "mm-swatch", viewBox: "0 0 26 10", "aria-hidden": "true" },
+    make("svg:line", { class: `mm-line mm-style${style}`, x1: 1, x2: 25, y1: 5, y2: 5 }),
+  );
+
+const legend = (names) =>
+  make("ul", { class: "mm-legend" }, ...names.map((n, i) => make("li", {}, swatch(i), n)));
+
+// show({series: [{values, style}], at, low, high, ticks, x, y, text}); a pointer picks a step.
+function chart(pick) {
+  const node = make("svg:svg", { class: "mm-chart", role: "img" });
+  const [left, right, above, below] = [46, 12, 24, 28];
+  let last = 1;
+  const follow = (event) => {
+    if (event.type === "pointermove" && !event.buttons) return;
+    const box = node.getBoundingClientRect();
+    const share = (event.clientX - box.left - left) / (box.width - left - right);
+    pick(Math.round(clamp(share, 0, 1) * last));
+  };
+  node.addEventListener("pointerdown", follow);
+  node.addEventListener("pointermove", follow);
+  const text = (x, y, words, anchor = "middle") =>
+    make("svg:text", { x, y, "text-anchor": anchor }, words);
+  const show = ({ series, at, low, high, ticks, x, y, text: words, height = 220 }) => {
+    const width = Math.max(node.parentElement.clientWidth, 200);
+    last = Math.max(...series.map((one) => one.values.length)) - 1;
+    const px = (i) => left + (i / Math.max(last, 1)) * (width - left - right);
+    const py = (v) => above + ((high - clamp(v, low, high)) / (high - low)) * (height - above - below);
+    const stride = Math.ceil((last + 1) / 240);
+    const path = ({ values, style }) => {
+      const points = [];
+      for (let i = 0; i <= last; i = i < last ? Math.min(i + stride, last) : i + 1)
+        points.push(`${px(i).toFixed(1)},${py(values[i]).toFixed(1)}`);
+      return make("svg:polyline", { class: `mm-line mm-style${style}`, points: points.join(" ") });
+    };
+    const grid = ticks.flatMap((v) => [
+      make("svg:line", { class: "mm-grid", x1: left, x2: width - right, y1: py(v), y2: py(v) }),
+      text(left - 8, py(v) + 4, String(v).replace("-", "−"), "end"),
+    ]);
+    const marker = { class: "mm-marker", x1: px(at), x2: px(at), y1: above, y2: height - below };
+    const dot = ({ values, style }) =>
+      make("svg:circle", { class: `mm-dot mm-style${style}`, cx: px(at), cy: py(values[at]), r: 5 });
+    const ends = [text(px(0), height - 10, "0"), text(px(last), height - 10, String(last), "end")];
+    const names = [text(left - 34, 13, y, "start"), text((left + width) / 2, height - 10, x)];
+    node.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    node.setAttribute("aria-label", words);
+    const line = make("svg:line", marker);
+    node.replaceChildren(...grid, ...names, ...ends, line, ...series.map(path), ...series.map(dot));
+  };
+  return { node, show };
+}
+
+// ---------- a matrix as coloured squares ----------
+
+const short = (text, limit = 14) => (text.length > limit ? `${text.slice(0, limit - 1)}…` : text);
+// 0.4213 → ".42", 1 → "1"; a weight that is exactly 0 → "–".
+const weight = (w) => (w === 0 ? "–" : w > 0.995 ? "1" : w < 0.005 ? "<.01" : w.toFixed(2).slice(1));
+
+// `move([row, column] or null)` follows pointer and arrow keys alike, `pick(cell)` click and Enter.
+// show({rows, columns, values, pinned, cell, text}): names, numbers row by row, outlined row.
+function heatMap(view, label, { move, pick }) {
+  const canvas = make("canvas", { class: "mm-heat", role: "img" });
+  const node = scroller(label, canvas);
+  let now = null;
+  const find = (event) => {
+    const { left, top, size, rows, columns } = now;
+    const i = Math.floor((event.offsetY - top) / size);
+    const j = Math.floor((event.offsetX - left) / size);
+    return i >= 0 && i < rows.length && j >= 0 && j < columns.length ? [i, j] : null;
+  };
+  const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  const press = (event) => {
+    const cell = now.cell ?? [now.pinned, 0];
+    const step = steps[event.key];
+    if (step) {
+      const next = [
+        clamp(cell[0] + step[0], 0, now.rows.length - 1),
+        clamp(cell[1] + step[1], 0, now.columns.length - 1),
+      ];
+      const x = now.left + next[1] * now.size;
+      node.scrollLeft = clamp(node.scrollLeft, x + 2 * now.size - node.clientWidth, x - now.left);
+      move(next);
+    } else if (event.key === "Enter" || event.key === " ") pick(cell);
+    else return;
+    event.preventDefault();
+  };
+  node.addEventListener("keydown", press);
+  node.addEventListener("blur", () => move(null));
+  node.addEventListener("focus", () => node.matches(":focus-visible") && move([now.pinned, 0]));
+  canvas.addEventListener("pointermove", (event) => move(find(event)));
+  canvas.addEventListener("pointerleave", () => move(null));
+  canvas.addEventListener("click", (event) => find(event) && pick(find(event)));
+
+  function show({ rows, columns, values, pinned, cell, text }) {
+    const context = canvas.getContext("2d");
+    const font = `12px ${getComputedStyle(view.root).fontFamily}`;
+    context.font = font;
+    const wide = (names) => Math.max(...names.map((n) => context.measureText(short(n)).width));
+    const [left, slant] = [Math.ceil(wide(rows)) + 10, wide(columns)];
+    const top = Math.ceil(slant * 0.77) + 18;
+    const spill = Math.ceil(slant * 0.64);
+    const size = clamp(Math.floor((node.clientWidth - left - spill) / columns.length), 18, 36);
+    const [width, height] = [left + size * columns.length + spill, top + size * rows.length + 2];
+    now = { left, top, size, rows, columns, pinned, cell };
+    const dense = devicePixelRatio || 1;
+    [canvas.width, canvas.height] = [width * dense, height * dense];
+    Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+    context.scale(dense, dense);
+    context.font = font;
+    const names = ["ink", "muted", "accent", "hot", "paper"];
+    const [ink, muted, accent, hot, paper] = names.map(view.color);
+    const most = Math.max(...values);
+    const name = (words, x, y, angle, on) => {
+      context.save();
+      context.translate(x, y);
+      context.rotate(angle);
+      context.font = on ? `bold ${font}` : font;
+      context.fillStyle = on ? ink : muted;
+      context.fillText(short(words), 0, 0);
+      context.restore();
+    };
+    context.textAlign = "right";
+    rows.forEach((n, i) => name(n, left - 6, top + (i + 0.5) * size + 4, 0, i === pinned));
+    context.textAlign = "left";
+    columns.forEach((n, j) => name(n, left + (j + 0.5) * size + 3, top - 8, -0.87, j === cell?.[1]));
+    context.textAlign = "center";
+    values.forEach((value, index) => {
+      const [i, j] = [Math.floor(index / columns.length), index % columns.length];
+      const [x, y, side] = [left + j * size, top + i * size, size - 1];
+      if (value === 0) return hatch(context, x, y, side, muted);
+      context.globalAlpha = 0.04 + (0.96 * value) / most;
+      context.fillStyle = accent;
+      context.fillRect(x, y, side, side);
+      context.globalAlpha = 1;
+      if (size < 30) return;
+      context.fillStyle = value / most > 0.5 ? paper : ink;
+      context.font = font.replace("12px", "11px");
+      context.fillText(weight(value), x + side / 2, y + side / 2 + 4);
+    });
+    const frame = (x, y, w, h, color) => {
+      context.strokeStyle = color;
+      context.lineWidth = 2;
+      context.strokeRect(x, y, w, h);
+    };
+    frame(left - 1, top + pinned * size - 1, size * columns.length + 1, size + 1, hot);
+    if (cell) frame(left + cell[1] * size, top + cell[0] * size, size - 1, size - 1, ink);
+    canvas.setAttribute("aria-label", text);
+  }
+  return { node, show };
+}
+
+// Diagonal lines: nothing may flow here.
+function hatch(context, x, y, side, color) {
+  context.save();
+  context.beginPath();
+  context.rect(x, y, side, side);
+  context.clip();
+  context.globalAlpha = 0.45;
+  context.strokeStyle = color;
+  context.lineWidth = 1;
+  context.beginPath();
+  for (let d = -side; d < side; d += 6) {
+    context.moveTo(x + d, y + side);
+    context.lineTo(x + d + side, y);
+  }
+  context.stroke();
+  context.restore();
+}
