@@ -39,7 +39,7 @@ STYLE = {
     "figure.facecolor": "white",
     "font.size": 11,
     "axes.titlesize": 12,
-    "axes.titleweight": "semibold",
+    "axes.titleweight": "bold",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#9AA5B1",

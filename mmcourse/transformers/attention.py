@@ -11,18 +11,16 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-QUERIES = Float[Tensor, "... queries width"]
-KEYS = Float[Tensor, "... keys width"]
-VALUES = Float[Tensor, "... keys value_width"]
-MIXED = Float[Tensor, "... queries value_width"]
-WEIGHTS = Float[Tensor, "... queries keys"]
 MASK = Bool[Tensor, "..."]
 HEADS = Float[Tensor, "batch heads tokens head_width"]
 
 
 def scaled_dot_product_attention(
-    q: QUERIES, k: KEYS, v: VALUES, mask: MASK | None = None
-) -> tuple[MIXED, WEIGHTS]:
+    q: Float[Tensor, "... queries width"],
+    k: Float[Tensor, "... keys width"],
+    v: Float[Tensor, "... keys value_width"],
+    mask: MASK | None = None,
+) -> tuple[Float[Tensor, "... queries value_width"], Float[Tensor, "... queries keys"]]:
     """Mix the values, each query weighting them by how well its keys fit.
 
     softmax(q kᵀ / √d) v, the softmax running over the *keys*.
@@ -53,7 +51,12 @@ def scaled_dot_product_attention(
     return weights @ v, weights
 
 
-def fused_attention(q: QUERIES, k: KEYS, v: VALUES, mask: MASK | None = None) -> MIXED:
+def fused_attention(
+    q: Float[Tensor, "... queries width"],
+    k: Float[Tensor, "... keys width"],
+    v: Float[Tensor, "... keys value_width"],
+    mask: MASK | None = None,
+) -> Float[Tensor, "... queries value_width"]:
     """The same output from one fused kernel, which never stores the weights.
 
     Arguments, errors and the guarantee of zeros are those of `scaled_dot_product_attention`.

@@ -72,15 +72,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     own |= {"JUPYTERLAB_SETTINGS_DIR": own[homes[0]], "JUPYTERLAB_WORKSPACES_DIR": own[homes[1]]}
     # No news, no look for updates, no question about either.
     quiet = {"news_url": None, "check_for_updates_class": "jupyterlab.NeverCheckForUpdate"}
+    quiet["expose_app_in_browser"] = True
     settings = Path(own[homes[0]]) / "jupyter_lab_config.json"
     settings.write_text(json.dumps({"LabApp": quiet}))
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += [f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}"]
-    command += [
-        "--ServerApp.port_retries=0",
-        "--IdentityProvider.token=",
-        "--ServerApp.ip=127.0.0.1",
-    ]
+    command += ["--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"]
+    command += ["--IdentityProvider.token="]
     log = (folder / "lab.log").open("w")
     server = subprocess.Popen(
         command, stdout=log, stderr=log, env={**os.environ, **own}, start_new_session=True
