@@ -16,7 +16,7 @@
   // A table gets a box of its own to scroll in, unless the theme already gave it one.
   function wrapTables() {
     for (const table of document.querySelectorAll(".bd-article table")) {
-      if (table.closest(".book-scroll, .pst-scrollable-table-container, .mm-widget")) continue;
+      if (table.closest(".book-scroll, .mm-table, .mm-widget, .pst-scrollable-table-container")) continue;
       const box = document.createElement("div");
       box.className = "book-scroll";
       table.replaceWith(box);

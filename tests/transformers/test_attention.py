@@ -214,6 +214,17 @@ def test_self_attention_equals_torch(bias, batch_first):
     assert not torch.allclose(ours(x, mask=drop), expected, atol=1e-2)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_one_wide_product_equals_three_narrow_ones(bias):
+    attention = randomise(MultiHeadAttention(12, 3, bias=bias))
+    x = draw(4, 9, 12).requires_grad_()  # 36 tokens ≥ width 12: the wide product
+    wide, narrow = attention(x), attention(x, x.clone())
+    assert_close(wide, narrow)
+    leaves = [x, *attention.parameters()]
+    grads = [torch.autograd.grad(y.square().sum(), leaves) for y in (wide, narrow)]
+    assert_close(grads[0], grads[1], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("context_dim", [12, 7])
 def test_cross_attention_and_padding_equal_torch(context_dim):
     theirs = nn.MultiheadAttention(12, 4, kdim=context_dim, vdim=context_dim, batch_first=True)
