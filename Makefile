@@ -7,6 +7,14 @@ BIN    := .venv/bin
 BOOK   := _build/html/index.html
 SUBMISSIONS ?= submissions
 
+# `make TORCH=cpu book` takes PyTorch's CPU build and leaves out several GB of CUDA (Linux).
+ifeq ($(TORCH),cpu)
+install = grep -vE '^(nvidia|cuda|triton)' $(1) > .venv/$(1) && \
+  $(BIN)/uv pip install -q --python $(BIN)/python --torch-backend cpu -r .venv/$(1)
+else
+install = $(BIN)/uv pip install -q --python $(BIN)/python -r $(1)
+endif
+
 .PHONY: book lab test check lock release grade clean bench
 
 # ---- the environment: made when missing, made again when its lock changed ----
@@ -15,12 +23,12 @@ SUBMISSIONS ?= submissions
 	  { echo "mmcourse needs Python 3.11 or newer: make PYTHON=python3.11 book" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q uv==0.13.9
-	$(BIN)/uv pip install -q --python $(BIN)/python -r requirements.txt
+	$(call install,requirements.txt)
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
 	@touch $@
 
 .venv/test: requirements-test.txt .venv/run
-	$(BIN)/uv pip install -q --python $(BIN)/python -r requirements-test.txt
+	$(call install,requirements-test.txt)
 	@touch $@
 
 # ---- what people use ----

@@ -26,7 +26,7 @@ def ddpm_step(
     schedule: NoiseSchedule,
     *,
     noise: Float[Tensor, "batch *shape"] | None,
-    variance: str = "small",
+    variance: str | float = "small",
     clip: bool = True,
 ) -> Float[Tensor, "batch *shape"]:
     """One step of the reverse process: from x_t to a draw of x_{t−1}.
@@ -42,7 +42,8 @@ def ddpm_step(
         step: code index t in 0 … T−1.
         schedule: the constants of the process.
         noise: z, standard normal, shaped as x; not used at step 0, where it may be None.
-        variance: σ_t² is β̃_t, the posterior's variance ("small"), or β_t ("large").
+        variance: σ_t² is β̃_t, the posterior's variance ("small"), β_t ("large"), or with a number
+            v in [0, 1] between the two: β_t^v β̃_t^(1−v).
         clip: hold x̂_0 in [-1, 1], where images live, before it enters the mean.
 
     Returns:
@@ -53,11 +54,10 @@ def ddpm_step(
             is missing.
 
     Source: Ho et al. 2020, arXiv:2006.11239, Algorithm 2, equations 7, 11 and 15; clipping as in
-        the authors' code.
+        the authors' code; v is the learned v of Nichol & Dhariwal 2021, equation 15.
     """
     _check_arguments(x, eps, step, schedule, noise)
-    if variance not in schedule.sigmas:
-        raise ValueError(f'variance must be "small" or "large", got {variance!r}')
+    sigma = _sigma(schedule, step, variance)
     x0 = _clean(x, eps, step, schedule, clip)
     weight_x0, weight_xt = schedule.posterior_weights[step]
     mean = x0.mul_(weight_x0).add_(x, alpha=weight_xt)
@@ -65,7 +65,7 @@ def ddpm_step(
         return mean
     if noise is None:
         raise ValueError(f"noise must be given at step {step}: only step 0 goes without")
-    return mean.add_(noise, alpha=schedule.sigmas[variance][step])
+    return mean.add_(noise, alpha=sigma)
 
 
 def ddim_step(
@@ -163,7 +163,7 @@ def sample_ddpm(
     *,
     generator: torch.Generator | None,
     context: Any = None,
-    variance: str = "small",
+    variance: str | float = "small",
     clip: bool = True,
     start: Tensor | None = None,
     device: torch.device | str = "cpu",
@@ -179,7 +179,7 @@ def sample_ddpm(
         schedule: the constants of the process.
         generator: draws x_T and every z; None takes torch's global one.
         context: what the model is conditioned on; None = not passed.
-        variance: "small" or "large", as in ddpm_step.
+        variance: "small", "large" or a number between, as in ddpm_step.
         clip: hold x̂_0 in [-1, 1].
         start: x_T to begin with, instead of drawing it.
         device: where to compute; the noise is drawn on the generator's device.
@@ -257,6 +257,17 @@ def _clean(x: Tensor, eps: Tensor, step: int, schedule: NoiseSchedule, clip: boo
     signal, spread = schedule.signal_rates[step], schedule.noise_rates[step]
     x0 = torch.sub(x, eps, alpha=spread).div_(signal)
     return x0.clamp_(-1, 1) if clip else x0
+
+
+def _sigma(schedule: NoiseSchedule, step: int, variance: str | float) -> float:
+    """The standard deviation of a step's noise."""
+    if isinstance(variance, str) and variance in schedule.sigmas:
+        return schedule.sigmas[variance][step]
+    if isinstance(variance, str) or not 0.0 <= variance <= 1.0:
+        allowed = '"small", "large" or a number in [0, 1]'
+        raise ValueError(f"variance must be {allowed}, got {variance!r}")
+    small, large = schedule.sigmas["small"][step], schedule.sigmas["large"][step]
+    return large**variance * small ** (1 - variance)
 
 
 def _normal(

@@ -116,6 +116,18 @@ def test_the_two_variances_differ_most_at_the_first_steps() -> None:
     assert large[999] / small[999] == pytest.approx(1, abs=1e-3)
 
 
+def test_a_variance_between_the_two_is_their_weighted_geometric_mean() -> None:
+    mean = ddpm_step(X, EPS, 5, LINEAR, noise=torch.zeros_like(Z))
+    low, high = LINEAR.posterior_variance[5].item(), LINEAR.betas[5].item()
+    for v in (0.0, 0.3, 1.0):
+        sigma = math.exp(0.5 * (v * math.log(high) + (1 - v) * math.log(low)))
+        ours = ddpm_step(X, EPS, 5, LINEAR, noise=Z, variance=v)
+        torch.testing.assert_close(ours, mean + sigma * Z, rtol=1e-5, atol=1e-6)
+    for v, name in ((0.0, "small"), (1.0, "large")):
+        number, named = (ddpm_step(X, EPS, 9, LINEAR, noise=Z, variance=k) for k in (v, name))
+        torch.testing.assert_close(number, named)
+
+
 def test_ddim_with_eta_one_and_no_gap_is_ddpm() -> None:
     for step in (0, 1, 10, 999):
         ddim = ddim_step(X, EPS, step, step - 1, LINEAR, eta=1.0, noise=Z)
@@ -257,8 +269,9 @@ def test_bad_input_is_named() -> None:
     for step in (-1, 1000):
         with rejects(r"step must be in 0 … 999"):
             ddpm_step(X, EPS, step, LINEAR, noise=Z)
-    with rejects('variance must be "small" or "large", got \'learned\''):
-        ddpm_step(X, EPS, 5, LINEAR, noise=Z, variance="learned")
+    for variance in ("learned", -0.1, 1.5, float("nan")):
+        with rejects('variance must be "small", "large" or a number'):
+            ddpm_step(X, EPS, 5, LINEAR, noise=Z, variance=variance)
     with rejects("noise must be given at step 5"):
         ddpm_step(X, EPS, 5, LINEAR, noise=None)
     with rejects("x must be a float tensor"):
