@@ -6,27 +6,38 @@ from pathlib import Path
 
 import pytest
 import torch
-from lessons import HEADINGS, LESSONS, SHEETS, admonitions, code_cells, prose
+from lessons import HEADINGS, LESSONS, ROOT, SHEETS, admonitions, code_cells, prose
 
-pytestmark = pytest.mark.parametrize("lesson", LESSONS, ids=lambda p: p.stem)
-
-
-def test_there_is_a_sheet_for_it(lesson: Path) -> None:
-    assert lesson.stem in {sheet.stem for sheet in SHEETS}
+# The pattern that CONTRIBUTING tells people to copy must itself be right.
+PATTERN = ROOT / "tests" / "pattern_lesson.md"
+every_lesson = pytest.mark.parametrize("lesson", [*LESSONS, PATTERN], ids=lambda p: p.stem)
 
 
+def test_every_lesson_has_a_sheet() -> None:
+    missing = {lesson.stem for lesson in LESSONS} - {sheet.stem for sheet in SHEETS}
+    assert not missing, f"write solutions/<name>.md for {missing}"
+
+
+def test_there_are_lessons() -> None:
+    assert LESSONS
+
+
+@every_lesson
 def test_sections_come_in_order(lesson: Path) -> None:
     text = prose(lesson)
+    number = "00" if lesson == PATTERN else lesson.stem[:2]
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS
-    assert re.search(rf"^# {lesson.stem[:2]} · ", text, re.MULTILINE)
+    assert f"\n# {number} · " in f"\n{text}", f"the title must begin '# {number} · '"
 
 
+@every_lesson
 def test_code_fits_a_printed_page(lesson: Path) -> None:
     for source, _ in code_cells(lesson):
         wide = [line for line in source.split("\n") if len(line) > 79]
         assert not wide, wide
 
 
+@every_lesson
 def test_every_figure_has_alternative_text(lesson: Path) -> None:
     """Figures go through plots.show, which demands alt text; nothing is drawn beside it."""
     for source, _ in code_cells(lesson):
@@ -38,6 +49,7 @@ def test_every_figure_has_alternative_text(lesson: Path) -> None:
         assert "plt.show" not in source
 
 
+@every_lesson
 def test_it_times_itself_and_shows_real_source(lesson: Path) -> None:
     cells = [source for source, _ in code_cells(lesson)]
     assert "lesson_timer()" in cells[0]
@@ -46,6 +58,7 @@ def test_it_times_itself_and_shows_real_source(lesson: Path) -> None:
     assert any(word in "\n".join(cells) for word in ("train(", "fit("))
 
 
+@every_lesson
 def test_quiz_has_exactly_one_right_answer_each(lesson: Path) -> None:
     questions = admonitions(prose(lesson), "quiz")
     assert len(questions) == 3
@@ -56,15 +69,44 @@ def test_quiz_has_exactly_one_right_answer_each(lesson: Path) -> None:
         assert right + wrong == question.count("{dropdown}")
 
 
+@every_lesson
 def test_errata_say_what_is_right_and_where_from(lesson: Path) -> None:
     notes = admonitions(prose(lesson), "erratum")
-    assert notes
+    assert notes or "The slides do not treat" in prose(lesson).replace("\n", " "), (
+        "a lesson corrects at least one slide, or says 'The slides do not treat …'"
+    )
     names = [re.search(r"^:name: (e\d-\d\d)$", note, re.MULTILINE) for note in notes]
     assert all(names)
     assert len({name.group(1) for name in names if name}) == len(notes)
     for note in notes:
         for part in ("**The slide says**", "**What is right**", "**Source**"):
             assert part in note, note[:80]
+
+
+def test_no_erratum_is_named_twice() -> None:
+    names = [
+        name
+        for lesson in LESSONS
+        for name in re.findall(r"^:name: (e\d-\d\d)$", prose(lesson), re.MULTILINE)
+    ]
+    assert len(set(names)) == len(names), sorted(n for n in set(names) if names.count(n) > 1)
+
+
+@every_lesson
+def test_terms_and_citations_are_known(lesson: Path) -> None:
+    glossary = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8").lower()
+    sources = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    text = prose(lesson)
+    for term in re.findall(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", text):
+        assert f"\n{term.lower()}\n" in glossary, f"{term!r} is not in book/glossary.md"
+    for keys in re.findall(r"\{cite:[tp]\}`([^`]+)`", text):
+        for key in keys.split(","):
+            assert f"{{{key.strip()}," in sources, f"{key!r} is not in book/references.bib"
+
+
+@every_lesson
+def test_there_is_something_to_explore(lesson: Path) -> None:
+    assert any("from mmcourse.widgets import" in source for source, _ in code_cells(lesson))
 
 
 class _Tiny(torch.utils.data.Dataset):
@@ -82,6 +124,7 @@ class _Tiny(torch.utils.data.Dataset):
         return 64
 
 
+@every_lesson
 def test_one_step_of_the_gpu_preset(lesson: Path, monkeypatch) -> None:
     """Runs the cells tagged setup, preset, model and train with the large numbers, one step."""
     monkeypatch.setattr("torchvision.datasets.MNIST", lambda *a, **k: _Tiny(1, 28))
@@ -92,9 +135,13 @@ def test_one_step_of_the_gpu_preset(lesson: Path, monkeypatch) -> None:
     assert {"preset", "model", "train"} <= set().union(*(tags for _, tags in cells))
     for index, (source, tags) in enumerate(cells):
         if index == 0 or tags & {"setup", "preset", "model", "train"}:
-            exec(compile(source, f"{lesson.stem}, cell {index}", "exec"), names)
+            try:
+                exec(compile(source, f"{lesson.stem}, cell {index}", "exec"), names)
+            except NameError as error:
+                raise AssertionError(f"tag `setup` the cell that makes it: {error}") from error
         if "preset" in tags:
             large, small = names["preset"]("gpu"), names["preset"]("cpu")
             assert large.keys() == small.keys()
             assert large != small
+            assert "steps" in large, "the preset's number of updates must be called 'steps'"
             names["settings"] = {**large, "steps": 1}
