@@ -144,7 +144,8 @@ def grade(
     if as_json:
         print((out / "results.json").read_text(encoding="utf-8"), end="")
     else:
-        print(f"{len(results)} submissions: see {out / 'grades.csv'} and {out / 'feedback'}")
+        count = "1 submission" if len(results) == 1 else f"{len(results)} submissions"
+        print(f"{count}: see {out / 'grades.csv'} and {out / 'feedback'}")
     raise typer.Exit(1 if any(r["status"] == "grader_error" for r in results) else 0)
 
 

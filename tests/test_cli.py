@@ -62,6 +62,15 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, arguments, says):
     assert says.replace("TEXT", str(text)) in done.stderr
 
 
+def test_one_submission_is_counted_as_one(tmp_path):
+    file = tmp_path / "essay.ipynb"
+    file.write_text("Dear teacher,")
+    arguments = ["grade", str(file), "--source", str(SAMPLE), "--out", str(tmp_path / "out")]
+    done = mmcourse(*arguments, "--isolation", "process", "--allow-unsafe")
+    assert "essay: unreadable" in done.stderr
+    assert done.stdout.startswith("1 submission: see ")
+
+
 def test_release_check_names_what_has_drifted(tmp_path):
     for name in ("solutions", "notebooks", "exercises"):
         (tmp_path / name).mkdir()

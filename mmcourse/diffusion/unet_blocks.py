@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmcourse.transformers.attention import fused_attention, merge_heads, split_heads
+
 
 def time_embedding(
     step: Int[Tensor, "batch"] | Float[Tensor, "batch"],
@@ -137,10 +139,10 @@ class SelfAttention2d(nn.Module):
     ) -> Float[Tensor, "b channels h w"]:
         tokens = rearrange(self.group_norm(x), "b c h w -> b (h w) c").contiguous()
         q, k, v = (
-            rearrange(project(tokens), "b t (heads d) -> b heads t d", heads=self.num_heads)
+            split_heads(project(tokens), self.num_heads)
             for project in (self.to_q, self.to_k, self.to_v)
         )
-        mixed = rearrange(F.scaled_dot_product_attention(q, k, v), "b heads t d -> b t (heads d)")
+        mixed = merge_heads(fused_attention(q, k, v))
         mixed = self.to_out[0](mixed)
         return x + rearrange(mixed, "b (h w) c -> b c h w", h=x.shape[2])
 

@@ -175,7 +175,7 @@ def _kept(store: Path, state: str) -> dict[str, Any] | None:
         kept = json.loads(store.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return kept["result"] if kept.get("state") == state else None
+    return run.empty("") | kept["result"] if kept.get("state") == state else None
 
 
 def _without_sheet(job: Job) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, NoReturn, Protocol
 
+from mmcourse.grading import blame
 from mmcourse.grading.expect import CheckFailed
+from mmcourse.grading.forbid import forbidden_calls, last_answer, refusal
 from mmcourse.grading.host import UNDEFINED, Host
 from mmcourse.grading.values import BadValue, dumps, loads
 
@@ -26,8 +28,13 @@ GREEN, RED, BOLD, RESET = "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 class Backend(Protocol):
     """Where the learner's code lives, and what becomes of a verdict."""
 
-    def begin(self, key: str) -> int:
-        """Starts a check: seeds the learner's side and returns the seed of the inputs."""
+    def begin(self, key: str, forbid: Sequence[str] = ()) -> int:
+        """Starts a check: seeds the learner's side and returns the seed of the inputs.
+
+        Args:
+            key: the check's name.
+            forbid: calls that the answer may not use.
+        """
         ...
 
     def request(self, data: bytes) -> bytes:
@@ -54,9 +61,17 @@ class LocalBackend:
         self.loud = loud
         self.host: Host | None = None
 
-    def begin(self, key: str) -> int:
-        """A fresh host, and every generator seeded."""
+    def begin(self, key: str, forbid: Sequence[str] = ()) -> int:
+        """A fresh host, and every generator seeded.
+
+        Raises:
+            NotYet: the answer, as it was run last, uses a call that is not allowed in it.
+        """
         self.host = self._host()
+        source = last_answer(self.host.namespace.get("In"), key.split(".")[0])
+        names = forbidden_calls(source, list(forbid))
+        if names:
+            raise NotYet(f"{key}: {refusal(names)}")
         seed = self.seed(key)
         self.host.do_seed(seed)
         return seed
@@ -91,9 +106,8 @@ class LocalBackend:
             _explain_unanswered(key, error)
         if isinstance(error, (CheckFailed, AssertionError, BadValue)):
             raise NotYet(f"{key}: {error or 'an assertion failed'}") from None
-        if self.loud:
-            print(f"{RED}{BOLD}not yet{RESET} {key}: {type(error).__name__}, see below")
-        return False
+        namespace = self.host.namespace if self.host else {}
+        _explain_error(key, error, namespace)
 
 
 def unanswered(error: BaseException | None) -> bool:
@@ -106,6 +120,20 @@ def _explain_unanswered(key: str, error: BaseException) -> NoReturn:
     """The error stays a NotImplementedError; only its picture becomes short."""
     text = f"{BOLD}not answered yet{RESET} {key}: {error or 'fill in the answer cell above'}"
     error._render_traceback_ = lambda: [text]  # type: ignore[attr-defined]
+    raise error.with_traceback(None) from None
+
+
+def _explain_error(key: str, error: BaseException, namespace: dict[str, Any]) -> NoReturn:
+    """The error stays what it is; its picture shows the learner's own line and no other."""
+    first = next(iter(blame.message(error).strip().splitlines()), "")[:300]
+    said = f"the result cannot be used ({type(error).__name__}: {first})"
+    line, text = 0, ""
+    if blame.came_from_learner(error):
+        said = blame.raised(type(error).__name__, first)
+        line, text = blame.place(error, namespace)
+    lines = [f"{RED}{BOLD}not yet{RESET} {key}: {said}"]
+    lines += [blame.pointer(line, text)] if line else []
+    error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
     raise error.with_traceback(None) from None
 
 
@@ -184,11 +212,12 @@ class check:
     A class in lower case, because it reads as a statement: `with check("ex1.value"):`.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, forbid: Sequence[str] = ()) -> None:
         self.key = key
+        self.forbid = forbid
 
     def __enter__(self) -> None:
-        session.seed(session.backend.begin(self.key))
+        session.seed(session.backend.begin(self.key, self.forbid))
 
     def __exit__(
         self,

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from mmcourse.grading.release import stub
-from mmcourse.grading.sheet import Sheet
+from mmcourse.grading.sheet import MARKER, Sheet
 
 MAX_FILE = 20 * 2**20
 MAX_CELLS = 2000
 MAX_SOURCE = 2**20
-MARKER = re.compile(r"^\s*#\s*mmcourse:\s*answer\s+(\S+)", re.MULTILINE)
 
 
 class Unreadable(ValueError):

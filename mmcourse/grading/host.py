@@ -13,6 +13,7 @@ from typing import Any
 
 from mmcourse.grading.values import dumps, loads
 
+CHECK_FILE = "<check>"
 UNDEFINED = "is not defined yet: answer the question and run its cell"
 
 
@@ -82,5 +83,5 @@ class Host:
         # Inside a function, because `return` is allowed nowhere else.
         tree = ast.parse(f"def run({', '.join(variables)}):\n    pass\n{wrapped}")
         scope: dict[str, Any] = {}
-        exec(compile(tree, "<check>", "exec"), self.namespace, scope)
+        exec(compile(tree, CHECK_FILE, "exec"), self.namespace, scope)
         return scope["run"](**variables)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmcourse.grading import checks, wire
+from mmcourse.grading import blame, checks, wire
 from mmcourse.grading.expect import CheckFailed
 from mmcourse.grading.link import Link, Stopped
 from mmcourse.grading.sandbox import Isolation
@@ -26,10 +27,10 @@ TIMEOUTS_ALLOWED = 2
 class StudentError(Exception):
     """An error of the learner's code, by name and text."""
 
-    def __init__(self, names: list[str], message: str, line: str) -> None:
+    def __init__(self, names: list[str], message: str, pointer: str) -> None:
         self.names = names
-        place = f" (line {line})" if line else ""
-        super().__init__(f"your code raised {names[0]}{': ' if message else ''}{message}{place}")
+        place = f"\n{pointer}" if pointer else ""
+        super().__init__(blame.raised(names[0], message) + place)
 
 
 class JudgeBackend:
@@ -46,8 +47,8 @@ class JudgeBackend:
         self.limit_s = CELL_LIMIT_S
         self.link = Link(Isolation(**spec["isolation"]), spec["budget_s"])
 
-    def begin(self, key: str) -> int:
-        """Starts a check with a live child; refusals take effect at its first request."""
+    def begin(self, key: str, forbid: Sequence[str] = ()) -> int:
+        """Starts a check with a live child; refusals (known already) act at its first request."""
         about = self.spec["checks"][key]
         exercise = about["exercise"]
         self.seconds, self.limit_s, self.skipped = 0.0, about["timeout_s"], False
@@ -111,6 +112,7 @@ class JudgeBackend:
         self.record["checks"][key] = {
             "status": status,
             "message": checks.plain(message),
+            "public": self._public(key, error, message),
             "seconds": round(self.seconds, 3),
         }
         self.save()
@@ -134,6 +136,16 @@ class JudgeBackend:
         if isinstance(error, (CheckFailed, AssertionError, StudentError)):
             return "fail", str(error) or "an assertion failed"
         return "fail", f"the result cannot be used ({type(error).__name__}: {error})"
+
+    def _public(self, key: str, error: BaseException | None, message: str) -> str:
+        """What may be said of a hidden check: nothing that depends on its inputs."""
+        refused = self.spec["refused"].get(self.spec["checks"][key]["exercise"], "")
+        if refused or self.blocked:
+            return refused
+        if isinstance(error, StudentError):
+            # A name of the learner's own making could carry a message.
+            return blame.raised(blame.builtin_name(error.names), "")
+        return message if checks.unanswered(error) else ""
 
     def _why_unanswered(self, exercise: str) -> str:
         labels = [p["label"] for p in self.spec["pieces"] if p["exercise"] == exercise]
@@ -159,13 +171,14 @@ def _open(reply: bytes) -> bytes:
     try:
         about = json.loads(reply[1:])
         names = [checks.plain(name, 80) for name in about["names"]] or ["an error"]
-        message, line = checks.plain(about["message"], 500), checks.plain(about["line"], 10)
+        message, text = checks.plain(about["message"], 500), checks.plain(about["text"], 120)
+        pointer = blame.pointer(checks.plain(about["line"] or "", 10), text)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BadValue("malformed reply") from None
     undefined = NotImplementedError(message)
     if names[0] == "NotImplementedError" and checks.unanswered(undefined):
         raise undefined
-    raise StudentError(names, message, line)
+    raise StudentError(names, message, pointer)
 
 
 _running: list[JudgeBackend] = []

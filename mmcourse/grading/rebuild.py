@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcourse.grading.extract import Answers
-from mmcourse.grading.forbid import forbidden_calls
+from mmcourse.grading.forbid import forbidden_calls, refusal
 from mmcourse.grading.release import block
 from mmcourse.grading.sandbox import Isolation
 from mmcourse.grading.sheet import Sheet, to_json
@@ -98,7 +98,7 @@ def refused(sheet: Sheet, answers: Answers) -> dict[str, str]:
         source = "\n".join(piece.source for piece in answers.of(key))
         names = forbidden_calls(source, cell.meta.get("forbid", []))
         if names:
-            found[key] = f"this answer may not use {', '.join(names)}"
+            found[key] = refusal(names)
     return found
 
 

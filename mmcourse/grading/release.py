@@ -12,6 +12,7 @@ import hashlib
 import io
 import tokenize
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,51 @@ def stub(source: str) -> str:
     return "\n".join(lines)
 
 
-def block(cell: Cell) -> str:
-    """A check as a `with` block around the very same source."""
+def block(cell: Cell, forbid: Sequence[str] = ()) -> str:
+    """A check as a `with` block around the very same source.
+
+    Args:
+        cell: the check.
+        forbid: calls that the notebook's own check refuses (the grader looks by itself).
+    """
     inside_string = _lines_inside_strings(cell.source)
     body = [
         line if number in inside_string or not line.strip() else f"    {line}"
         for number, line in enumerate(cell.source.splitlines(), start=1)
     ]
-    return "\n".join([f'with check("{cell.key}"):', *body])
+    first = f'with check("{cell.key}"):'
+    if forbid:
+        names = "".join(f'        "{name}",\n' for name in forbid)
+        first = f'with check(\n    "{cell.key}",\n    forbid=[\n{names}    ],\n):'
+    return "\n".join([first, *body])
+
+
+def note(sheet: Sheet) -> str:
+    """How a sheet is worked with, and that it has checks which run at hand-in only."""
+    total = sum(cell.points for cell in sheet.role("check"))
+    text = (
+        f"**{_points(total)} in all.** The folded cell below an answer checks it: run it, and it "
+        "says `ok`, or what is not right yet."
+    )
+    if any(cell.hidden for cell in sheet.role("check")):
+        text += (
+            " Some checks run only when you hand in. They try other cases, and their points are "
+            "part of the question's: so read the question again when every cell says `ok`."
+        )
+    return text
+
+
+def terms(sheet: Sheet, answer: Cell) -> str:
+    """What a question is worth, and what its answer may not use."""
+    text = f"**{_points(sum(cell.points for cell in sheet.checks_of(answer.key)))}.**"
+    forbid = answer.meta.get("forbid", [])
+    if forbid:
+        text += f" Not allowed in this answer: {', '.join(f'`{name}`' for name in forbid)}."
+    return text
+
+
+def _points(number: float) -> str:
+    return f"{number:g} point{'' if number == 1 else 's'}"
 
 
 def _lines_inside_strings(source: str) -> set[int]:
@@ -85,7 +123,11 @@ def _notebook(sheet: Sheet, solved: bool) -> Any:
     for index, cell in enumerate(kept):
         texts += cell.kind != "code"
         name = cell.key.replace(".", "-") if cell.kind == "code" else f"text-{texts}"
-        cells.append(_cell(cell, name, solved, imports=index == first))
+        if index == first:
+            cells.append(v4.new_markdown_cell(note(sheet), id="text-checks"))
+        if cell.kind == "code" and cell.role == "answer":
+            cells.append(v4.new_markdown_cell(terms(sheet, cell), id=f"text-{cell.key}"))
+        cells.append(_cell(sheet, cell, name, solved, imports=index == first))
     about = {"assignment": sheet.assignment, "version": sheet.version}
     return v4.new_notebook(
         cells=cells,
@@ -93,7 +135,7 @@ def _notebook(sheet: Sheet, solved: bool) -> Any:
     )
 
 
-def _cell(cell: Cell, name: str, solved: bool, imports: bool) -> Any:
+def _cell(sheet: Sheet, cell: Cell, name: str, solved: bool, imports: bool) -> Any:
     from nbformat import v4
 
     about = {k: v for k, v in cell.meta.items() if k in KEPT}
@@ -104,7 +146,9 @@ def _cell(cell: Cell, name: str, solved: bool, imports: bool) -> Any:
     if cell.role == "answer" and not solved:
         source = stub(source)
     elif cell.role == "check":
-        source = block(cell)
+        source = block(cell, sheet.answers[cell.exercise].meta.get("forbid", []))
+        # Folded in JupyterLab: a check's source gives much of the answer away.
+        metadata["jupyter"] = {"source_hidden": True} | metadata.get("jupyter", {})
         if solved:
             source = f"# NBVAL_CHECK_OUTPUT\n{source}"
             outputs, count = [v4.new_output("stream", text=f"ok {cell.key}\n")], 1

@@ -18,9 +18,13 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --good: #6fd39a; --bad: #ff9d85; } }
 body { font: 1rem/1.55 system-ui, sans-serif; }
 main { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-.total { font-size: 1.2rem; } .points { float: right; font-variant-numeric: tabular-nums; }
-ul { list-style: none; padding: 0; } li { border-top: 1px solid var(--line); padding: .6rem 0; }
+h1 { font-size: 1.5rem; line-height: 1.3; margin: 0; }
+h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+.about { margin: .3rem 0 1.5rem; font-size: .9rem; overflow-wrap: anywhere; }
+.total { font-size: 1.2rem; font-weight: 600; }
+.points { float: right; margin-left: 1rem; font-variant-numeric: tabular-nums; }
+ul { list-style: none; padding: 0; }
+li { border-top: 1px solid var(--line); padding: .6rem 0; white-space: pre-line; }
 .pass b { color: var(--good); } .fail b, .not_run b { color: var(--bad); }
 p.message { margin: .3rem 0 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 pre { overflow-x: auto; border: 1px solid var(--line); padding: .7rem; white-space: pre-wrap; }
@@ -32,6 +36,10 @@ STATUS = {
     "needs_manual": "No answer was found by machine. A person will look at it.",
     "grader_error": "The grader itself failed. This is not a mark: ask to be graded again.",
 }
+NUMBERS = (
+    "The numbers in the messages come from inputs that the grader drew, so they differ from those "
+    "in your notebook."
+)
 
 
 def write_reports(out: Path, results: list[dict[str, Any]]) -> None:
@@ -71,12 +79,15 @@ def harmless(cell: Any) -> Any:
 
 def feedback(result: dict[str, Any]) -> str:
     """A page for the learner: points, and for each check what is right or not yet."""
-    name, sheet = _text(result["submission"]), _text(result["assignment"] or "exercise")
-    parts = [f"<h1>{sheet} · {name}</h1>"]
+    sheet = _text(result["title"] or result["assignment"] or "Exercise")
+    name = _text(result["submission"])
+    about = f"Handed in as <b>{name}</b> · graded on {_text(result['graded_at'])}"
+    parts = [f"<h1>{sheet}</h1><p class='about'>{about}</p>"]
     if result["status"] == "graded":
         parts.append(f"<p class='total'>{_points(result)} points</p>")
     else:
         parts.append(f"<p class='total'>{STATUS[result['status']]}</p>")
+    parts += [_guide(result)]
     if result["status"] in ("graded", "grader_error"):
         parts += [_exercise(result, row) for row in result["exercises"]]
     parts += [_list("Cells that stopped", [f"{k}: {v}" for k, v in result["cell_errors"].items()])]
@@ -86,14 +97,23 @@ def feedback(result: dict[str, Any]) -> str:
     parts.append(
         f"<footer>Version {_text(result['version'])} · sha256 {result['sha256'][:16]}</footer>"
     )
-    return _page(f"{sheet} · {name}", "\n".join(part for part in parts if part))
+    return _page(f"{sheet} – {name}", "\n".join(part for part in parts if part))
+
+
+def _guide(result: dict[str, Any]) -> str:
+    """Where to read, and why numbers differ from those in the notebook."""
+    lesson = f"To read again: lesson {_text(result['lesson'])}." if result["lesson"] else ""
+    failed = any(row["status"] == "fail" for row in result["checks"])
+    parts = [lesson, NUMBERS if failed else ""]
+    text = " ".join(part for part in parts if part)
+    return f"<p>{text}</p>" if text else ""
 
 
 def _exercise(result: dict[str, Any], exercise: dict[str, Any]) -> str:
     items = [
         f"<li class='{row['status']}'><span class='points'>{_points(row)}</span>"
         f"<b>{WORDS[row['status']]}</b> {_text(row['title'])}"
-        + (" <small>(hidden)</small>" if row["hidden"] else "")
+        + (" <small>(runs only at hand-in)</small>" if row["hidden"] else "")
         + (f"<p class='message'>{_text(row['message'])}</p>" if row["message"] else "")
         + "</li>"
         for row in result["checks"]

@@ -6,6 +6,7 @@ import json
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def empty(name: str) -> dict[str, Any]:
     """A result with nothing in it yet."""
     return {
         "schema": SCHEMA, "submission": name, "assignment": "", "version": "", "sha256": "",
+        "title": "", "lesson": "", "graded_at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "status": "graded", "isolation": "", "points": 0.0, "max_points": 0.0,
         "exercises": [], "checks": [], "notes": [], "cell_errors": {}, "restarts": 0,
         "output": "", "infra": [], "wall_s": 0.0,
@@ -78,6 +80,8 @@ def blank(name: str, sheet: Sheet, settings: Settings) -> dict[str, Any]:
     return empty(name) | {
         "assignment": sheet.assignment,
         "version": sheet.version,
+        "title": sheet.title,
+        "lesson": sheet.lesson,
         "isolation": settings.isolation.level,
         "max_points": sum(cell.points for cell in sheet.role("check")),
     }
@@ -168,8 +172,8 @@ def merge(
 
 def _check_row(cell: Any, own: dict[str, Any], won: float, seed: int) -> dict[str, Any]:
     message = own["message"]
-    if cell.hidden and own["status"] == "fail" and message != "not answered yet":
-        message = HIDDEN_FAILED
+    if cell.hidden and own["status"] == "fail":
+        message = own.get("public") or HIDDEN_FAILED
     return {
         "id": cell.key, "exercise": cell.exercise, "title": cell.title, "hidden": cell.hidden,
         "points": won, "max_points": cell.points, "status": own["status"], "message": message,
@@ -179,6 +183,5 @@ def _check_row(cell: Any, own: dict[str, Any], won: float, seed: int) -> dict[st
 
 def _exercise_row(sheet: Sheet, key: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     own = [row for row in rows if row["exercise"] == key]
-    title = sheet.answers[key].meta.get("title") or (own[0]["title"] if own else key)
     points, most = (sum(row[name] for row in own) for name in ("points", "max_points"))
-    return {"id": key, "title": title, "points": points, "max_points": most}
+    return {"id": key, "title": sheet.question(key), "points": points, "max_points": most}

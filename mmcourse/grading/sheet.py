@@ -11,6 +11,7 @@ from typing import Any
 
 ROLES = ("text", "setup", "answer", "check", "wrong")
 IMPORT = "from mmcourse.grading import check, expect, rand, randint, randn, student"
+MARKER = re.compile(r"^\s*#\s*mmcourse:\s*answer\s+(\S+)", re.MULTILINE)
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 CHECK_TIMEOUT_S = 20.0
 
@@ -86,6 +87,39 @@ class Sheet:
     def checks(self) -> dict[str, Cell]:
         """Check cells by key, in the sheet's order."""
         return {cell.key: cell for cell in self.role("check")}
+
+    def checks_of(self, exercise: str) -> list[Cell]:
+        """The checks of one answer."""
+        return [cell for cell in self.role("check") if cell.exercise == exercise]
+
+    @property
+    def title(self) -> str:
+        """The sheet's `#` heading, or the assignment's name."""
+        found = re.findall(r"^# +(.+)$", self._text(), re.MULTILINE)
+        return found[0].strip() if found else self.assignment
+
+    @property
+    def lesson(self) -> str:
+        """The title of the lesson that the sheet links to, or an empty string."""
+        found = re.search(r"^Lesson:\s+\[(.+?)\]\(", self._text(), re.MULTILINE)
+        return found[1] if found else ""
+
+    def question(self, key: str) -> str:
+        """The heading above an answer, else the answer's own title or key."""
+        headings = re.findall(r"^## +(.+)$", self._text(key), re.MULTILINE)
+        return headings[-1].strip() if headings else self.answers[key].title
+
+    def _text(self, before: str = "") -> str:
+        """All prose, or that since the last answer before the cell with this key."""
+        parts: list[str] = []
+        for cell in self.cells:
+            if before and cell.key == before:
+                break
+            if before and cell.kind == "code" and cell.role == "answer":
+                parts.clear()
+            if cell.kind == "markdown":
+                parts.append(cell.source)
+        return "\n\n".join(parts)
 
 
 def read_sheet(path: Path) -> Sheet:

@@ -13,10 +13,9 @@ import resource
 import signal
 import socket
 import sys
-import traceback
 from typing import Any
 
-from mmcourse.grading import wire
+from mmcourse.grading import blame, wire
 from mmcourse.grading.host import Host
 
 MESSAGE_LIMIT = 2000
@@ -132,7 +131,7 @@ def _reply(host: Host, shell: Any, kind: bytes, payload: bytes) -> bytes:
             return wire.VALUE
         return wire.VALUE + host.answer(payload)
     except BaseException as error:  # SystemExit and KeyboardInterrupt are answers, too
-        return wire.ERROR + _error(error)
+        return wire.ERROR + _error(error, host.namespace)
 
 
 def run_cell(shell: Any, source: str) -> None:
@@ -143,16 +142,15 @@ def run_cell(shell: Any, source: str) -> None:
         raise error
 
 
-def _error(error: BaseException) -> bytes:
+def _error(error: BaseException, namespace: dict[str, Any]) -> bytes:
     """An error as JSON; even its text is the learner's code and may fail."""
     try:
-        message = str(error)[:MESSAGE_LIMIT]
+        message = str(blame.message(error))[:MESSAGE_LIMIT]
     except BaseException:
         message = ""
     names = [kind.__name__ for kind in type(error).__mro__]
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [str(f.lineno) for f in frames if "<ipython-input" in f.filename]
-    about = {"names": names, "message": message, "line": lines[-1] if lines else ""}
+    line, text = blame.place(error, namespace)
+    about = {"names": names, "message": message, "line": line, "text": text}
     return json.dumps(about).encode()
 
 

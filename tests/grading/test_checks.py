@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mmcourse.grading import check, checks, expect, rand, randint, randn, student
+from mmcourse.grading.bank import execute
 from mmcourse.grading.expect import CheckFailed
 
 
@@ -50,11 +51,76 @@ def test_the_unanswered_stays_a_not_implemented_error(names, stub):
     assert "not answered yet" in caught.value._render_traceback_()[0]
 
 
-def test_an_error_of_the_learner_keeps_its_traceback(names, capsys):
-    names["double"] = lambda x: x / 0
-    with pytest.raises(ZeroDivisionError), check("ex1.value"):
+CRASH = "# mmcourse: answer ex1\ndef double(x):\n    y = x\n    return y / 0\n"
+
+
+def test_an_error_of_the_learner_shows_the_learners_own_line_and_no_other(names):
+    execute(CRASH, "ex1", names)
+    with pytest.raises(ZeroDivisionError) as caught, check("ex1.value"):
         student.double(1)
-    assert "ex1.value: ZeroDivisionError" in capsys.readouterr().out
+    first, second = caught.value._render_traceback_()
+    assert checks.plain(first) == (
+        "not yet ex1.value: your code raised ZeroDivisionError: division by zero"
+    )
+    assert second == "your line 4: return y / 0"
+
+
+def test_an_error_deep_in_a_library_is_shown_at_the_learners_line(names):
+    execute("def double(x):\n    return torch.ones(2, 3) @ x\n", "ex1", names)
+    with pytest.raises(RuntimeError) as caught, check("ex1.value"):
+        student.double(torch.ones(2, 3))
+    lines = caught.value._render_traceback_()
+    assert len(lines) == 2
+    assert lines[1] == "your line 2: return torch.ones(2, 3) @ x"
+
+
+def test_a_call_that_does_not_fit_names_no_line(names):
+    execute(CRASH, "ex1", names)
+    with pytest.raises(TypeError) as caught, check("ex1.value"):
+        student.double(1, 2)
+    (line,) = caught.value._render_traceback_()
+    assert "your code raised TypeError: double() takes 1" in line
+
+
+def test_a_result_that_the_check_cannot_use_is_not_called_the_learners_error(names):
+    names["double"] = lambda x: None
+    with pytest.raises(AttributeError) as caught, check("ex1.value"):
+        _ = student.double(1).shape
+    (line,) = caught.value._render_traceback_()
+    assert "the result cannot be used (AttributeError: 'NoneType'" in line
+
+
+ALLOWED = "# mmcourse: answer ex1\ndef double(x):\n    return 2 * x\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    return q_sample(x)",
+        "    return diffusion.q_sample(x)",
+        "    from mmcourse.diffusion import q_sample as f\n    return f(x)",
+        "    f = q_sample\n    return f(x)",
+        "    return list(map(q_sample, x))",
+    ],
+)
+def test_a_call_that_is_not_allowed_is_refused_in_the_notebook(names, line):
+    names["double"] = lambda x: 2 * x
+    source = f"# mmcourse: answer ex1\ndef double(x):\n{line}\n"
+    names["In"] = ["", ALLOWED, source, 'with check("ex1.value"): ...']
+    with (
+        pytest.raises(checks.NotYet, match=r"^ex1\.value: this answer may not use q_sample$"),
+        check("ex1.value", forbid=["q_sample"]),
+    ):
+        student.double(1)
+
+
+def test_the_newest_run_of_the_right_answer_cell_counts(names, capsys):
+    names["double"] = lambda x: 2 * x
+    other = "# mmcourse: answer ex2\nq_sample(1)"
+    names["In"] = ["", ALLOWED.replace("2 * x", "q_sample(x)"), ALLOWED, other, "q_sample(1)"]
+    with check("ex1.value", forbid=["q_sample"]):
+        student.double(1)
+    assert capsys.readouterr().out == "ok ex1.value\n"
 
 
 def test_arguments_and_results_are_copies(names):

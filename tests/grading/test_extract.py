@@ -105,7 +105,7 @@ def test_an_assignment_cannot_name_a_path():
 def test_forbidden_calls_are_named():
     source = EX1 + "\nimport torch.nn.functional as F\nF.scaled_dot_product_attention(1)\n"
     assert forbidden_calls(source, ["scaled_dot_product_attention"])
-    assert forbidden_calls("%timeit 1\ny = softmax", ["softmax"]) == []
+    assert forbidden_calls("%timeit 1\ny = soft", ["softmax"]) == []
     assert forbidden_calls("def (", ["softmax"]) == []
     found = refused(SHEET, answers(submission(source, EX2)))
     assert found == {"ex1": "this answer may not use scaled_dot_product_attention"}
@@ -116,3 +116,21 @@ def test_seeds_are_repeatable_and_their_own_for_each_check_and_submission():
     assert len(seeds) == 2 * len(SHEET.checks)
     assert seed_of(b"key", "a", "ex1.value") == seed_of(b"key", "a", "ex1.value")
     assert seed_of(b"other", "a", "ex1.value") not in seeds
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from a.b import softmax as f", True),
+        ("import a.softmax as f", True),
+        ("f = softmax", True),
+        ("softmax = softmax", True),
+        ("x.apply(softmax)", True),
+        ("def softmax(x): return x\nsoftmax(1)", False),
+        ("softmax = 1 + 2\nprint(softmax)", False),
+        ("def f(softmax): return softmax + 1", False),
+        ("'softmax'  # softmax", False),
+    ],
+)
+def test_an_alias_is_found_and_a_name_of_ones_own_is_allowed(source, found):
+    assert forbidden_calls(source, ["softmax"]) == ["softmax"] * found

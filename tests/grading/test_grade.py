@@ -38,7 +38,20 @@ builtins.AssertionError = KeyError
 shell = get_ipython()
 shell.input_transformers_post.append(lambda lines: [*lines, "print('ok ex1.value')\\n"])
 """
+TELLTALE = """import builtins
+    class Told(ValueError): pass
+    if float(q.abs().max()) > 100: raise Told(q.tolist())
+    return"""
 KILLER = "import os\nos.kill(os.getpid(), 9)"
+
+
+HIDDEN = {
+    "leaves": "this hidden check did not pass",
+    # Neither the text nor the name that the learner's code gave its error gets out.
+    "telltale": "your code raised ValueError",
+    "crashed": "your code raised NameError",
+    "refused": "this answer may not use scaled_dot_product_attention",
+}
 
 
 def hand_in(folder: Path) -> None:
@@ -51,6 +64,9 @@ def hand_in(folder: Path) -> None:
         "untouched": submission(),
         "endless": submission(EX1, RESIDUAL.format("while True: pass")),
         "leaves": submission(EX1.replace("return", "import os; os._exit(0)\n    return"), EX2),
+        "telltale": submission(EX1.replace("return", TELLTALE), EX2),
+        "crashed": submission(EX1.replace("return", "return unknown +"), EX2),
+        "refused": submission(EX1 + "f = scaled_dot_product_attention", EX2),
         "forged": submission(EX1_WRONG, RESIDUAL.format("import sys; sys.exit(0)"), (FORGER,)),
         "copied": copied,
         "missing": without(submission(EX1, EX2, (KILLER,)), "ex1"),
@@ -90,6 +106,9 @@ def messages(result: dict) -> dict[str, str]:
         ("untouched", {"ex1": 0, "ex2": 0}),
         ("endless", {"ex1": 3, "ex2": 0}),
         ("leaves", {"ex1": 0, "ex2": 3}),
+        ("telltale", {"ex1": 2, "ex2": 3}),
+        ("crashed", {"ex1": 0, "ex2": 3}),
+        ("refused", {"ex1": 0, "ex2": 3}),
         ("forged", {"ex1": 1, "ex2": 0}),
         ("copied", {"ex1": 0, "ex2": 3}),
         ("missing", {"ex1": 0, "ex2": 3}),
@@ -113,6 +132,8 @@ def test_points_are_given_for_each_question_by_itself(graded, name, points):
         ("leaves", "ex1.value", "ended the Python process"),
         ("forged", "ex1.value", "over the queries, not over the keys"),
         ("forged", "ex2.value", "raised SystemExit"),
+        ("crashed", "ex1.value", "name 'unknown' is not defined\nyour line 3: return un"),
+        ("refused", "ex1.value", "^this answer may not use scaled_dot_product_attention$"),
         ("copied", "ex1.value", "the answer cell stops: your code raised SyntaxError"),
         ("missing", "ex1.value", "no answer cell was found"),
     ],
@@ -122,8 +143,8 @@ def test_a_failed_check_says_why(graded, name, check, says):
 
 
 def test_hidden_checks_say_nothing_of_what_they_ask(graded):
-    result = graded[1]["leaves"]
-    assert messages(result)["ex1.large"] == "this hidden check did not pass"
+    said = {name: messages(graded[1][name])["ex1.large"] for name in graded[1] if name in HIDDEN}
+    assert said == HIDDEN
 
 
 @pytest.mark.parametrize(
@@ -155,6 +176,9 @@ def test_reports_are_complete(graded):
     assert rows["forged"]["points"] == "1"
     assert rows["forged"]["ex1"] == "1"
     assert rows["essay"]["points"] == ""
+    titles = [row["title"] for row in results["forged"]["exercises"]]
+    assert titles == ["Question 1 — Attention weights", "Question 2 — A residual block"]
+    assert results["forged"]["checks"][0]["title"] == "Attention weights"
     for name in results:
         page = (out / "feedback" / f"{name}.html").read_text()
         assert "default-src 'none'" in page

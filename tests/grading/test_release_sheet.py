@@ -47,10 +47,49 @@ def test_hidden_checks_and_wrong_answers_are_not_released(released):
 
 def test_a_released_check_is_the_same_source_in_a_block(released):
     text = source(released["ex1-value"])
-    first, *body = text.split("\n")
-    assert first == 'with check("ex1.value"):'
+    head, text = text.split("\n):\n")
+    assert head.split() == [
+        "with", "check(", '"ex1.value",', "forbid=[", '"scaled_dot_product_attention",', "],",
+    ]  # fmt: skip
+    body = text.split("\n")
     original = read_sheet(SAMPLE).checks["ex1.value"].source
     assert "\n".join(line.removeprefix("    ") for line in body) == original
+
+
+def test_the_sheet_says_what_a_question_is_worth_and_what_it_does_not_allow(released):
+    order = list(released)
+    assert order[order.index("ex1") - 1] == "text-ex1"
+    assert source(released["text-ex1"]) == (
+        "**3 points.** Not allowed in this answer: `scaled_dot_product_attention`."
+    )
+    assert source(released["text-ex2"]) == "**3 points.**"
+    assert "**6 points in all.**" in source(released["text-checks"])
+
+
+def test_checks_at_hand_in_are_announced_once_and_only_if_there_are_any(released, tmp_path):
+    everything = json.dumps(list(released.values()))
+    assert everything.count("only when you hand in") == 1
+    path = tmp_path / "00_sample.md"
+    path.write_text(SAMPLE.read_text().replace("hidden: true, ", ""))
+    assert "only when you hand in" not in notebook_text(exercise_notebook(read_sheet(path)))
+
+
+def test_check_cells_are_folded_and_no_others(released):
+    folded = [k for k, c in released.items() if c["metadata"].get("jupyter")]
+    assert folded == ["ex1-value", "ex2-value", "ex2-gradient"]
+    assert released["ex1-value"]["metadata"]["jupyter"] == {"source_hidden": True}
+
+
+def test_a_sheet_knows_its_title_its_lesson_and_its_questions(tmp_path):
+    sheet = read_sheet(SAMPLE)
+    assert (sheet.title, sheet.lesson) == ("Exercise 00 · Sample", "")
+    assert sheet.question("ex1") == "Question 1 — Attention weights"
+    assert sheet.question("ex2") == "Question 2 — A residual block"
+    text = SAMPLE.read_text().replace("Two questions,", "Lesson: [00 · Plain](x.ipynb). Two")
+    path = tmp_path / "00_sample.md"
+    path.write_text(text.replace("## Question 2 — A residual block", "A residual block."))
+    assert read_sheet(path).lesson == "00 · Plain"
+    assert read_sheet(path).question("ex2") == "ex2"
 
 
 def test_strings_over_several_lines_keep_their_text():

@@ -25,6 +25,20 @@ def test_everything_of_the_learners_is_escaped():
     assert "default-src 'none'; style-src 'sha256-" in page
 
 
+def test_the_page_says_what_it_is_about():
+    about = {"title": "Exercise 31 · Attention", "lesson": "31 · Attention <i>"}
+    page = feedback(result(graded_at="2030-01-02 03:04 UTC", **about))
+    for text in ("<h1>Exercise 31 · Attention</h1>", "anna", "2030-01-02 03:04 UTC", "0 of 2"):
+        assert text in page
+    assert "lesson 31 · Attention &lt;i&gt;" in page
+
+
+def test_the_page_says_why_numbers_differ_only_where_there_are_any():
+    passed = result()["checks"][0] | {"status": "pass", "message": ""}
+    assert "inputs that the grader drew" in feedback(result())
+    assert "inputs that the grader drew" not in feedback(result(checks=[passed]))
+
+
 def test_a_page_for_every_status():
     for status in ("graded", "unreadable", "needs_manual", "grader_error"):
         assert "<h1>" in feedback(result(status=status))
