@@ -8,6 +8,7 @@ import base64
 import html
 import inspect
 import io
+import logging
 import math
 import textwrap
 from collections.abc import Sequence
@@ -60,6 +61,8 @@ STYLE = {
 
 def _style() -> dict[str, Any]:
     """The style, with a Korean font behind the Latin one when its package is installed."""
+    # The Korean font has no bold cut; looking for one is not worth a warning in a lesson.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     try:
         from pylopdf_fonts_ko import __file__ as package
     except ImportError:

@@ -112,7 +112,7 @@ function render({ model, el }) {
   const list = () => schedules().map(({ name }, i) => [i, name]);
   const step = slider(view, "step", { label: "Step t", max: last });
   step.classList.add("mm-wide");
-  const ends = make("p", { class: "mm-ends" }, "t = 0", make("span", {}, `t = ${last}`));
+  const ends = make("p", { class: "mm-ends" }, "step 0", make("span", {}, `step ${last}`));
   return view.start(
     ["step", "schedule", "graph", "slip"],
     presetButtons(view) ?? "",

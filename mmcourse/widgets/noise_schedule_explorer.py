@@ -112,7 +112,7 @@ class NoiseScheduleExplorer(CourseWidget):
             for curve in self._curves
             for t in places
         ]
-        titles = [f"t = {t}" for _ in self.names for t in places]
+        titles = [f"step {t}" for _ in self.names for t in places]
         return image_grid(np.stack(rows), columns=7, titles=titles, row_titles=self.names)
 
 
