@@ -18,7 +18,7 @@ from mmcourse.grading import checks
 from mmcourse.grading.expect import CheckFailed
 from mmcourse.grading.forbid import forbidden_calls
 from mmcourse.grading.release import stub
-from mmcourse.grading.sheet import IMPORT, Cell, Sheet, SheetError, read_sheet
+from mmcourse.grading.sheet import FIELDS, IMPORT, Cell, Sheet, SheetError, read_sheet
 
 SEEDS = 3
 COLUMNS = 79
@@ -60,6 +60,8 @@ def layout(sheet: Sheet) -> Iterator[str]:
     if IMPORT not in code[0].source.splitlines():
         yield f"the setup cell must hold the line `{IMPORT}`"
     for cell in code:
+        for key in sorted(set(cell.meta) - FIELDS):
+            yield f"{cell.key}: unknown field {key!r}; quote a text that holds a comma or a colon"
         for line in cell.source.splitlines():
             if len(line) > COLUMNS:
                 yield f"{cell.key}: a line of {len(line)} columns (at most {COLUMNS}): {line}"

@@ -1,4 +1,19 @@
-"""An exercise sheet as its instructor wrote it: cells with roles, read and checked."""
+"""An exercise sheet as its instructor wrote it: cells with roles, read and checked.
+
+A cell's metadata stands under the key `mmcourse`:
+
+| field | of | meaning |
+| --- | --- | --- |
+| role | every code cell | setup, answer, check, wrong (text needs none) |
+| key | every code cell | a unique name: `setup`, `ex1`, `ex1.value`, `ex1.wrong-axis` |
+| exercise, title, points | check | the answer it belongs to, its name, what it is worth |
+| hidden, timeout_s | check | not released; seconds before it is stopped |
+| defines, forbid | answer | names it must define; names it may not use |
+| fails, says | wrong | the check that must fail, and a phrase of its message |
+
+An answer begins with `# mmcourse: answer ex1` and holds its solution between the two markers
+below. Wrong answers come last, under a heading of role `wrong`.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +29,21 @@ IMPORT = "from mmcourse.grading import check, expect, rand, randint, randn, stud
 MARKER = re.compile(r"^\s*#\s*mmcourse:\s*answer\s+(\S+)", re.MULTILINE)
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 CHECK_TIMEOUT_S = 20.0
+FIELDS = frozenset(
+    [
+        "role",
+        "key",
+        "exercise",
+        "title",
+        "points",
+        "hidden",
+        "timeout_s",
+        "defines",
+        "forbid",
+        "fails",
+        "says",
+    ]
+)
 
 
 class SheetError(ValueError):

@@ -21,6 +21,7 @@ def test_the_sample_is_proved(capsys):
         ("    ### BEGIN SOLUTION\n    scores", "    ### BEGIN SOLUTION\n    print(1); scores",
          "it should be silent"),
         ("says: not over the keys", "says: something else", "says"),
+        ("says: not over the keys", "says: not over, the keys", "unknown field 'the keys'"),
         ("    return (q @ k.T).softmax(dim=-1)", "    return (q @ k.T / 2).softmax(dim=-1)",
          "ex1.no-scale: passes ex1.value"),
         ("    return (q @ k.T).softmax(dim=-1)", "    return undefined", "ex1.no-scale: crashes"),
