@@ -89,9 +89,9 @@ function render({ model, el }) {
     button.textContent = timer ? "❚❚ Pause" : "▶ Play";
     // While it plays the sentence follows silently; it is read out once it stands.
     view.summary.setAttribute("aria-live", timer ? "off" : "polite");
-    const shown = grids.map((_, track) => `${name(track)} at ${label(track, frame)}`);
+    const shown = grids.map((_, track) => `${name(track)}, ${label(track, frame)}`);
     const more = said.length ? `; ${said.join(", ")}` : "";
-    view.say(`Frame ${frame + 1} of ${frames}: ${shown.join(", ")}${more}.`);
+    view.say(`Frame ${frame + 1} of ${frames}: ${shown.join("; ")}${more}.`);
   };
 
   const format = (frame) => `${frame + 1} of ${frames}`;
