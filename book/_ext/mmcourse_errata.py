@@ -123,6 +123,11 @@ class ShowErrata(SphinxPostTransform):
             for name in sorted(names, key=lambda name: (kept[name]["title"], name)):  # by slide
                 shown.append(self.entry(name, kept[name]))
             place.replace_self(shown or [nodes.paragraph("", "None has been found yet.")])
+            if any(
+                entry.next_node(nodes.math) or entry.next_node(nodes.math_block) for entry in shown
+            ):
+                # The page itself was read without formulas: say that it needs MathJax after all.
+                self.env.get_domain("math").data["has_equations"][self.env.docname] = True
 
     def entry(self, name: str, entry: dict[str, str]) -> nodes.Node:
         """Copy one correction and add the link to its lesson."""

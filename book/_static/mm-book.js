@@ -64,6 +64,27 @@
     }
   }
 
+  // Maths and widgets are drawn after the page is there and push down what a link pointed at:
+  // go there again, unless the reader has meanwhile moved.
+  function settle() {
+    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    let moved = false;
+    for (const event of ["wheel", "touchstart", "keydown", "pointerdown"]) {
+      window.addEventListener(event, () => (moved = true), { once: true, passive: true });
+    }
+    const go = () => !moved && target.scrollIntoView({ behavior: "instant" });
+    const watch = new ResizeObserver(go);
+    watch.observe(document.querySelector(".bd-article"));
+    setTimeout(() => watch.disconnect(), 4000);
+  }
+
+  // On a phone the list of headings lies over the page: it goes when a heading is chosen.
+  function closeDrawer() {
+    const dialog = document.getElementById("pst-secondary-sidebar-modal");
+    dialog?.addEventListener("click", (event) => event.target.closest("a[href^='#']") && dialog.close());
+  }
+
   // The title above the chapter list belongs to a landmark, like everything else on the page.
   function nameTitle() {
     const title = document.querySelector(".sidebar-primary-item:has(> .navbar-brand)");
@@ -74,6 +95,8 @@
 
   function start() {
     nameTitle();
+    settle();
+    closeDrawer();
     emptyCorners();
     wrapTables();
     update();

@@ -58,9 +58,9 @@ def ddpm_step(
     """
     _check_arguments(x, eps, step, schedule, noise)
     sigma = _sigma(schedule, step, variance)
-    x0 = _clean(x, eps, step, schedule, clip)
+    faint = _faint_x0(x, eps, step, schedule, clip)
     weight_x0, weight_xt = schedule.posterior_weights[step]
-    mean = x0.mul_(weight_x0).add_(x, alpha=weight_xt)
+    mean = faint.mul_(weight_x0 / schedule.signal_rates[step]).add_(x, alpha=weight_xt)
     if step == 0:
         return mean
     if noise is None:
@@ -113,10 +113,10 @@ def ddim_step(
     spread_s = schedule.noise_rates[previous] if previous >= 0 else 0.0
     ratio = signal / signal_s
     sigma = eta * spread_s / spread * max(1 - ratio * ratio, 0.0) ** 0.5
-    x0 = _clean(x, eps, step, schedule, clip)
+    faint = _faint_x0(x, eps, step, schedule, clip)
     # ε̂ = (x_t − √ᾱ_t x̂_0) / √(1 − ᾱ_t) put in: one factor for x̂_0 and one for x_t are left.
     share = max(spread_s**2 - sigma**2, 0.0) ** 0.5 / spread
-    result = x0.mul_(signal_s - share * signal).add_(x, alpha=share)
+    result = faint.mul_(signal_s / signal - share).add_(x, alpha=share)
     if sigma == 0:
         return result
     if noise is None:
@@ -252,11 +252,11 @@ def sample_ddim(
     return x
 
 
-def _clean(x: Tensor, eps: Tensor, step: int, schedule: NoiseSchedule, clip: bool) -> Tensor:
-    """x̂_0, a new tensor that the caller may write into."""
-    signal, spread = schedule.signal_rates[step], schedule.noise_rates[step]
-    x0 = torch.sub(x, eps, alpha=spread).div_(signal)
-    return x0.clamp_(-1, 1) if clip else x0
+def _faint_x0(x: Tensor, eps: Tensor, step: int, schedule: NoiseSchedule, clip: bool) -> Tensor:
+    """√ᾱ_t x̂_0, as faint as it is in x_t: a new tensor that the caller may write into."""
+    faint = torch.sub(x, eps, alpha=schedule.noise_rates[step])
+    signal = schedule.signal_rates[step]
+    return faint.clamp_(-signal, signal) if clip else faint  # x̂_0 in [-1, 1]
 
 
 def _sigma(schedule: NoiseSchedule, step: int, variance: str | float) -> float:

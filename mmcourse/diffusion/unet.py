@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmcourse.diffusion.unet_blocks import (
     Downsample,
@@ -16,6 +15,7 @@ from mmcourse.diffusion.unet_blocks import (
     TimeMLP,
     Upsample,
     group_norm,
+    silu_,
     time_embedding,
     zeroed,
 )
@@ -153,7 +153,7 @@ class UNet(nn.Module):
         x = self.mid_block(x, time, None)
         for level in self.up_blocks:
             x = level(x, time, None, skips)
-        return self.conv_out(F.silu(self.conv_norm_out(x)))
+        return self.conv_out(silu_(self.conv_norm_out(x)))
 
     def _embed(self, x: Tensor, step: Tensor | int, context: Tensor | None) -> Tensor:
         """Time, and class if there is one, as one vector per image."""

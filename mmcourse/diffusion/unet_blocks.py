@@ -101,10 +101,10 @@ class ResBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b channels h w"], time: Float[Tensor, "b width"]
     ) -> Float[Tensor, "b out h w"]:
-        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv1(silu_(self.norm1(x)))
         # One number per channel, the same at every place: (b, c) -> (b, c, 1, 1).
         h += rearrange(self.time_emb_proj(F.silu(time)), "b c -> b c 1 1")
-        h = F.silu(self.norm2(h))
+        h = silu_(self.norm2(h))
         if self.dropout:
             h = F.dropout(h, self.dropout, self.training)
         h = self.conv2(h)
@@ -173,6 +173,11 @@ class Upsample(nn.Module):
 
     def forward(self, x: Float[Tensor, "b channels h w"]) -> Float[Tensor, "b channels h2 w2"]:
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+def silu_(x: Tensor) -> Tensor:
+    """x · sigmoid(x); writes into x itself where no gradient needs the old values."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 def group_norm(groups: int, channels: int, eps: float) -> nn.GroupNorm:
