@@ -18,7 +18,7 @@ function render({ model, el }) {
   const go = (frame) => view.set({ frame });
 
   // The samples of one track in a grid, one canvas at the pictures' own resolution.
-  const across = Math.ceil(Math.sqrt(count));
+  const across = columns(count);
   const down = Math.ceil(count / across);
   const gap = count > 1 ? Math.max(1, Math.round(width / 16)) : 0;
   const grids = Array.from({ length: tracks }, (_, track) => {
@@ -110,11 +110,18 @@ function render({ model, el }) {
   );
 }
 
+// Pictures in a row: near the square root of their number, and full rows if there are any such.
+function columns(count) {
+  const root = Math.ceil(Math.sqrt(count));
+  for (let wide = root; wide <= 1.5 * root; wide++) if (count % wide === 0) return wide;
+  return root;
+}
+
 // Where an axis starts and ends: at 0 when the values come near it, never of length 0.
 function span(low, high) {
   const start = low >= 0 && low < 0.5 * high ? 0 : low;
   return high > start ? [start, high] : [start - 0.5, start + 0.5];
 }
 
-export { span };
+export { columns, span };
 export default { render };
