@@ -117,9 +117,10 @@ def minibatches(*tensors: Tensor, batch_size: int, generator: torch.Generator) -
 
     One tensor gives tensors, several give tuples. A set smaller than a batch is one batch.
     """
-    count = len(tensors[0]) if tensors else 0
-    if any(len(tensor) != count for tensor in tensors):
-        raise ValueError(f"tensors must share their length, got {[len(t) for t in tensors]}")
+    lengths = [len(tensor) for tensor in tensors]
+    count = min(lengths, default=0)
+    if any(length != count for length in lengths):
+        raise ValueError(f"tensors must share their length, got {lengths}")
     if count == 0 or batch_size < 1:
         raise ValueError(f"need data and batch_size ≥ 1, got {count} items, {batch_size}")
     while True:
