@@ -127,8 +127,8 @@ def minibatches(*tensors: Tensor, batch_size: int, generator: torch.Generator) -
         order = torch.randperm(count, generator=generator)
         for start in range(0, max(count - batch_size + 1, 1), batch_size):
             picked = order[start : start + batch_size]
-            batch = tuple(tensor[picked] for tensor in tensors)
-            yield batch if len(batch) > 1 else batch[0]
+            batch = [tensor[picked] for tensor in tensors]
+            yield tuple(batch) if len(batch) > 1 else batch[0]
 
 
 def warmup(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
