@@ -133,6 +133,37 @@ def test_maths_is_set(browser: Browser, book: Path) -> None:
             assert page.locator("mjx-merror, [data-mml-node=merror]").count() == 0, name
 
 
+def test_long_equations_can_be_reached_on_a_phone(browser: Browser, book: Path) -> None:
+    """Whatever of a formula lies outside its box can be scrolled into it."""
+    for name in LESSONS:
+        with open_page(browser, (book / f"{name}.html").as_uri(), width=390) as page:
+            page.evaluate(READY)
+            lost = page.evaluate(
+                """() => [...document.querySelectorAll(".bd-article div.math")].filter((box) => {
+                  const drawn = box.querySelector("svg").getBoundingClientRect().width;
+                  return drawn > box.clientWidth + 2 && box.scrollWidth < drawn - 2;
+                }).length"""
+            )
+            assert lost == 0, name
+
+
+def test_the_errata_page_sets_its_maths(browser: Browser, book: Path) -> None:
+    with open_page(browser, (book / "book/errata.html").as_uri()) as page:
+        page.evaluate(READY)
+        assert page.locator("mjx-container svg").count() > 3
+
+
+def test_a_link_into_a_lesson_lands_there(browser: Browser, book: Path) -> None:
+    """Also when maths and widgets push the target down after the jump."""
+    for place in ("notebooks/31_attention.html#e3-12", "notebooks/31_attention.html#explore"):
+        address = f"{book.as_uri()}/{place}"
+        with open_page(browser, address, width=390, height=844) as page:
+            page.evaluate(READY)
+            page.wait_for_timeout(1500)
+            script = "(id) => document.getElementById(id).getBoundingClientRect().top"
+            assert -5 <= page.evaluate(script, place.split("#")[1]) <= 200, place
+
+
 def picture(root: Locator) -> str:
     """What a widget shows now."""
     root.page.wait_for_timeout(60)

@@ -245,3 +245,14 @@ def test_the_language_and_title_are_given(book: Path, name: str) -> None:
 def test_the_front_door_leads_to_the_preface(book: Path) -> None:
     html = (book / "index.html").read_text(encoding="utf-8")
     assert 'href="book/preface.html"' in html
+
+
+def test_lessons_keep_to_their_budget(book: Path) -> None:
+    """120 s and 2 GB on two idle cores; here half as much again, since machines differ."""
+    for path in sorted((book / "notebooks").glob("*.html")):
+        took = re.search(
+            r"This lesson took (\d+) s .*? at\s+most ([\d.]+) GB", path.read_text(), re.DOTALL
+        )
+        assert took, f"{path.name} does not report its time"
+        assert int(took[1]) <= 180, path.name
+        assert float(took[2]) <= 2.0, path.name
