@@ -101,6 +101,7 @@ class ResBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b channels h w"], time: Float[Tensor, "b width"]
     ) -> Float[Tensor, "b out h w"]:
+        """Map x (b, channels, h, w) to (b, out, h, w), told the time embedding (b, width)."""
         h = self.conv1(silu_(self.norm1(x)))
         # One number per channel, the same at every place: (b, c) -> (b, c, 1, 1).
         h += rearrange(self.time_emb_proj(F.silu(time)), "b c -> b c 1 1")
@@ -137,6 +138,7 @@ class SelfAttention2d(nn.Module):
     def forward(
         self, x: Float[Tensor, "b channels h w"], context: Tensor | None = None
     ) -> Float[Tensor, "b channels h w"]:
+        """Let every place of x (b, channels, h, w) look at every other; the shape stays."""
         tokens = rearrange(self.group_norm(x), "b c h w -> b (h w) c").contiguous()
         q, k, v = (
             split_heads(project(tokens), self.num_heads)
