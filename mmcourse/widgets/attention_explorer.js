@@ -33,7 +33,7 @@ function render({ model, el }) {
   const tops = make("ol", { class: "mm-top" });
   const title = make("p", { class: "mm-title" });
   const scale = make("p", { class: "mm-legend" });
-  const hint = "Hover or focus a word to look; click or press Enter to pin it.";
+  const hint = "Tap a word (or press Enter on it) to pin it; hover or focus only looks.";
   const side = make("div", {}, title, tops, scale, make("p", { class: "mm-hint" }, hint));
 
   const where = () => {
@@ -85,7 +85,13 @@ function render({ model, el }) {
   const layers = () => sentence().shape[0] - 1;
   const layerName = (layer) => `${layer + 1} of ${layers() + 1}`;
   const names = view.get("sentences").map(({ name }, i) => [i, name]);
-  const sentences = choice(view, "sentence", { label: "Sentence", options: names });
+  // The pinned word stays pinned where the other sentence has it too.
+  const same = (next) => {
+    const { queries: others, tokens: words } = view.get("sentences")[next];
+    const place = (others ?? words).indexOf(queries()[view.get("pinned")]);
+    return place < 0 ? {} : { pinned: place };
+  };
+  const sentences = choice(view, "sentence", { label: "Sentence", options: names, also: same });
   const layer = slider(view, "layer", { label: "Layer", max: layers, format: layerName });
   const head = choice(view, "head", { label: "Head", options: heads });
   return view.start(

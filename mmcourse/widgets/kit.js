@@ -187,9 +187,13 @@ function slider(view, trait, { label, max, format = String }) {
 }
 
 // A select over [[value, text], …]; `options` may be a function. Hidden where there is no choice.
-function choice(view, trait, { label, options }) {
+// `also` gives what else changes with a chosen value.
+function choice(view, trait, { label, options, also = () => ({}) }) {
   let list = [];
-  const move = () => view.set({ [trait]: list[select.selectedIndex][0] });
+  const move = () => {
+    const value = list[select.selectedIndex][0];
+    view.set({ [trait]: value, ...also(value) });
+  };
   const select = make("select", { onchange: move });
   const node = field(label, select);
   view.updates.push(() => {

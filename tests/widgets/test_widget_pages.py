@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from browser import open_page, violations
 from playwright.sync_api import Browser, Locator, Page, expect
-from widgets_page import attention, noise, page, scrubber
+from widgets_page import attention, noise, page, scrubber, weights
+
+from mmcourse.widgets import AttentionExplorer
 
 pytestmark = pytest.mark.browser
 
@@ -115,6 +117,24 @@ def test_words_by_pointer_and_keyboard(browser: Browser, address) -> None:
         # Only one word is a stop of the Tab key.
         stops = [words.nth(i).get_attribute("tabindex") for i in range(words.count())]
         assert stops.count("0") == 1
+
+
+def test_the_pinned_word_stays_pinned_in_another_sentence(browser: Browser, tmp_path: Path) -> None:
+    lines = [["rain", "fell", "as", "it", "does"], ["it", "fell"], ["no", "rain"]]
+    sentences = [
+        {"name": " ".join(words), "tokens": words, "weights": weights(len(words), len(words))}
+        for words in lines
+    ]
+    explorer = AttentionExplorer.from_sentences(sentences, pinned=3)
+    with open_page(browser, page(tmp_path / "it.html", [explorer], theme="light")) as opened:
+        widget = host(opened, 0)
+        pinned = widget.locator('.mm-token[aria-pressed="true"]')
+        expect(pinned).to_contain_text("it")
+        choose = widget.get_by_label("Sentence", exact=True)
+        choose.select_option(index=1)
+        expect(widget.locator(".mm-summary")).to_contain_text("“it” attends")
+        choose.select_option(index=2)  # without the word: the pin is kept within the sentence
+        expect(pinned).to_have_count(1)
 
 
 def test_matrix_by_pointer_and_keyboard(browser: Browser, address) -> None:
