@@ -1,5 +1,6 @@
 """The U-Net that predicts the noise: down to a small picture, up again, with shortcuts across."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mmcourse.diffusion.unet_attention import SpatialTransformer
 from mmcourse.diffusion.unet_blocks import (
     Downsample,
     ResBlock,
@@ -50,6 +52,8 @@ class UNet(nn.Module):
         eps: float = 1e-6,
         dropout: float = 0.0,
         num_classes: int | None = None,
+        context_dim: int | None = None,
+        num_heads: int = 8,
         cosine_first: bool = False,
         frequency_shift: float = 1.0,
         downsample_padding: int = 1,
@@ -67,37 +71,39 @@ class UNet(nn.Module):
             groups: of every GroupNorm; must divide every width.
             eps: of every GroupNorm.
             dropout: inside ResNet blocks, in [0, 1).
-            num_classes: learn an embedding per class, added to the time; None = unconditional.
+            num_classes: learn an embedding per class, added to the time; None = no classes.
+            context_dim: width of the words; attention then is a `SpatialTransformer`, which
+                looks at the picture and reads the words. None = no words.
+            num_heads: heads of these, in place of head_dim.
             cosine_first: layout of the time embedding, see `time_embedding`.
             frequency_shift: frequencies of the time embedding, see `time_embedding`.
             downsample_padding: 1, or 0 to pad right and bottom only.
 
         Raises:
-            ValueError: levels and flags differ in number, or a width does not fit the groups.
+            ValueError: levels and flags differ in number, a width does not fit the groups, or
+                both classes and words are wanted.
         """
         super().__init__()
         _check_levels(channels, attention, blocks_per_level, dropout)
+        _check_one(num_classes, context_dim)
         time_width = 4 * channels[0]
         self.embed_dim, self.downsamplings = channels[0], len(channels) - 1
         self.cosine_first, self.frequency_shift = cosine_first, frequency_shift
+        self.context_dim = context_dim
         self.time_embedding = TimeMLP(channels[0], time_width)
         if num_classes is not None:
             self.class_embedding = nn.Embedding(num_classes, time_width)
         time_embedding(torch.zeros(1), channels[0], frequency_shift=frequency_shift)  # may raise
 
-        def block(width: int, out: int) -> nn.Module:
-            return ResBlock(
-                width, out, time_width=time_width, groups=groups, eps=eps, dropout=dropout
-            )
-
-        def attend(width: int) -> nn.Module:
-            return SelfAttention2d(width, head_dim=head_dim, groups=groups, eps=eps)
-
+        options = {"time_width": time_width, "groups": groups, "eps": eps, "dropout": dropout}
+        block = functools.partial(ResBlock, **options)
+        attend = _looker(head_dim, groups, eps)
+        if context_dim is not None:
+            attend = _reader(context_dim, num_heads, groups)
         makers = [attend if wanted else None for wanted in attention]
-        middle = attend if middle_attention else None
         self.conv_in = nn.Conv2d(in_channels, channels[0], 3, padding=1)
         self._build_levels(channels, makers, blocks_per_level, block, downsample_padding)
-        self.mid_block = MiddleLevel(channels[-1], block, middle)
+        self.mid_block = MiddleLevel(channels[-1], block, attend if middle_attention else None)
         self.conv_norm_out = group_norm(groups, channels[0], eps)
         self.conv_out = zeroed(nn.Conv2d(channels[0], out_channels or in_channels, 3, padding=1))
 
@@ -129,31 +135,45 @@ class UNet(nn.Module):
         self,
         x: Float[Tensor, "batch channels height width"],
         step: Int[Tensor, "batch"] | int,
-        context: Int[Tensor, "batch"] | None = None,
+        context: Int[Tensor, "batch"] | Float[Tensor, "batch words context_dim"] | None = None,
     ) -> Float[Tensor, "batch out height width"]:
         """Predict the noise in x_t.
 
         Args:
             x: noisy images; height and width divisible by 2^(levels − 1).
             step: code indices (batch,), or one for all.
-            context: class of each image (batch,), −1 = no class; None = no class for any.
+            context: class of each image (batch,), −1 = no class, None = no class for any; or,
+                with `context_dim`, the words (batch, words, context_dim), which it then needs.
 
         Returns:
             ε̂ (batch, out_channels, height, width).
 
         Raises:
-            ValueError: the size does not divide, or a class is given without `num_classes`.
+            ValueError: the size does not divide, or the context is not what the network reads.
         """
         _check_images(x, 2**self.downsamplings)
-        time = self._embed(x, step, context)
+        words = self._words(x, context)
+        time = self._embed(x, step, context if words is None else None)
         x = self.conv_in(x)
         skips = [x]
         for level in self.down_blocks:
-            x = level(x, time, None, skips)
-        x = self.mid_block(x, time, None)
+            x = level(x, time, words, skips)
+        x = self.mid_block(x, time, words)
         for level in self.up_blocks:
-            x = level(x, time, None, skips)
+            x = level(x, time, words, skips)
         return self.conv_out(silu_(self.conv_norm_out(x)))
+
+    def _words(self, x: Tensor, context: Tensor | None) -> Tensor | None:
+        """The context, where it is words and fits."""
+        if self.context_dim is None:
+            return None
+        wanted = f"float words (batch {len(x)}, words, {self.context_dim})"
+        if context is None or not context.is_floating_point() or context.ndim != 3:
+            found = None if context is None else f"{context.dtype} {tuple(context.shape)}"
+            raise ValueError(f"context must be {wanted}, got {found}")
+        if context.shape[0] != len(x) or context.shape[2] != self.context_dim:
+            raise ValueError(f"context must be {wanted}, got {tuple(context.shape)}")
+        return context
 
     def _embed(self, x: Tensor, step: Tensor | int, context: Tensor | None) -> Tensor:
         """Time, and class if there is one, as one vector per image."""
@@ -175,10 +195,11 @@ class UNet(nn.Module):
 
     @classmethod
     def from_pretrained(cls, path_or_hub_id: str | Path) -> "UNet":
-        """Load a published `UNet2DModel` checkpoint (config.json and safetensors).
+        """Load a published `UNet2DModel` or `UNet2DConditionModel` (config.json, safetensors).
 
         Args:
-            path_or_hub_id: a folder, or a hub id such as "google/ddpm-cifar10-32".
+            path_or_hub_id: a folder, or a hub id such as "google/ddpm-cifar10-32". Of the
+                conditional ones, those with the layout of Stable Diffusion 1.x.
 
         Returns:
             The network in evaluation mode.
@@ -194,6 +215,17 @@ class UNet(nn.Module):
         return model.eval()
 
 
+def _looker(head_dim: int | None, groups: int, eps: float) -> MakeAttention:
+    """Makes self-attention: the picture looks at itself."""
+    return lambda width: SelfAttention2d(width, head_dim=head_dim, groups=groups, eps=eps)
+
+
+def _reader(context_dim: int, num_heads: int, groups: int) -> MakeAttention:
+    """Makes cross-attention: the picture also reads words."""
+    options = {"num_heads": num_heads, "context_dim": context_dim, "groups": groups}
+    return lambda width: SpatialTransformer(width, **options)
+
+
 def _check_levels(
     channels: Sequence[int], attention: Sequence[Any], blocks: int, dropout: float
 ) -> None:
@@ -205,6 +237,11 @@ def _check_levels(
         raise ValueError(f"blocks_per_level must be at least 1, got {blocks}")
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+
+
+def _check_one(num_classes: int | None, context_dim: int | None) -> None:
+    if None not in (num_classes, context_dim):
+        raise ValueError("a U-Net takes classes or words: num_classes or context_dim, not both")
 
 
 def _check_images(x: Tensor, factor: int) -> None:

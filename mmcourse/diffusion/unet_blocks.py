@@ -83,7 +83,7 @@ class ResBlock(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        time_width: int,
+        time_width: int | None,
         groups: int = 32,
         eps: float = 1e-5,
         dropout: float = 0.0,
@@ -91,7 +91,8 @@ class ResBlock(nn.Module):
         super().__init__()
         self.norm1 = group_norm(groups, in_channels, eps)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.time_emb_proj = nn.Linear(time_width, out_channels)
+        if time_width is not None:  # an autoencoder's blocks know no time
+            self.time_emb_proj = nn.Linear(time_width, out_channels)
         self.norm2 = group_norm(groups, out_channels, eps)
         self.conv2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         same = in_channels == out_channels
@@ -99,12 +100,13 @@ class ResBlock(nn.Module):
         self.dropout = dropout
 
     def forward(
-        self, x: Float[Tensor, "b channels h w"], time: Float[Tensor, "b width"]
+        self, x: Float[Tensor, "b channels h w"], time: Float[Tensor, "b width"] | None = None
     ) -> Float[Tensor, "b out h w"]:
         """Map x (b, channels, h, w) to (b, out, h, w), told the time embedding (b, width)."""
         h = self.conv1(silu_(self.norm1(x)))
-        # One number per channel, the same at every place: (b, c) -> (b, c, 1, 1).
-        h += rearrange(self.time_emb_proj(F.silu(time)), "b c -> b c 1 1")
+        if time is not None:
+            # One number per channel, the same at every place: (b, c) -> (b, c, 1, 1).
+            h += rearrange(self.time_emb_proj(F.silu(time)), "b c -> b c 1 1")
         h = silu_(self.norm2(h))
         if self.dropout:
             h = F.dropout(h, self.dropout, self.training)

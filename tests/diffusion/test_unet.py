@@ -119,7 +119,7 @@ def test_the_cifar_network_has_its_published_size() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"_class_name": "UNet2DConditionModel"}, "must describe a UNet2DModel"),
+        ({"_class_name": "UNet3DConditionModel"}, "must describe a UNet2DModel or"),
         ({"resnet_time_scale_shift": "scale_shift"}, "resnet_time_scale_shift"),
         ({"time_embedding_type": "fourier"}, "time_embedding_type"),
         ({"down_block_types": ["SkipDownBlock2D", "DownBlock2D"]}, "SkipDownBlock2D"),
