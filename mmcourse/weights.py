@@ -66,6 +66,21 @@ def read_checkpoint(path_or_hub_id: str | Path) -> tuple[dict[str, Any], dict[st
     )
 
 
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Name → tensor from one .safetensors file.
+
+    Raises:
+        ValueError: if there is no such file, or it is of another kind.
+    """
+    from safetensors.torch import load_file
+
+    file = Path(path)
+    if not file.is_file() or file.suffix != ".safetensors":
+        found = "a file of another kind" if file.is_file() else "none"
+        raise ValueError(f"expected a .safetensors file, got {file.name!r} ({found})")
+    return load_file(file)
+
+
 def _inside(folder: Path, name: str) -> Path:
     if Path(name).name != name:
         raise ValueError(f"a shard must be a plain file name in the folder, got {name!r}")

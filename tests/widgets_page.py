@@ -10,7 +10,14 @@ import numpy as np
 from ipywidgets.embed import dependency_state, embed_data
 
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
-from mmcourse.widgets import AttentionExplorer, DenoisingScrubber, NoiseScheduleExplorer
+from mmcourse.widgets import (
+    AttentionExplorer,
+    DenoisingScrubber,
+    MaskedWords,
+    NoiseScheduleExplorer,
+    PatchAttention,
+    SamplingExplorer,
+)
 
 HOST = Path(__file__).parents[1] / "mmcourse" / "widgets" / "static_host.js"
 WORDS = ["The", "animal", "didn't", "cross", "the", "street"]
@@ -79,6 +86,63 @@ def scrubber(**options: Any) -> DenoisingScrubber:
         presets=[{"name": "Half way", "frame": 5}],
         **options,
     )
+
+
+def patch_weights(pictures: int = 2, side: int = 4, seed: int = 0) -> np.ndarray:
+    """Weights (3 layers, pictures, 2 heads, tokens, tokens): the deeper, the more decided."""
+    tokens = 1 + side * side
+    scores = np.random.default_rng(seed).normal(size=(3, pictures, 2, tokens, tokens))
+    powers = np.exp(scores * np.arange(1, 4).reshape(3, 1, 1, 1, 1))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def patches(**options: Any) -> PatchAttention:
+    """Two pictures of four by four patches, three layers of two heads."""
+    images = np.stack([scene(24), np.roll(scene(24), 8, axis=-1)])
+    presets = [
+        {"name": "One patch", "pinned": 6, "layer": 0, "head": 0, "note": "Few look far."},
+        {"name": "All layers", "pinned": 0, "layer": -1},
+    ]
+    return PatchAttention(
+        images, patch_weights(), names=["left", "right"], presets=presets, **options
+    )
+
+
+def masked(**options: Any) -> MaskedWords:
+    """An English and a Korean sentence; the marks at their ends cannot be hidden."""
+    words = "[CLS] [SEP] my dog is hairy small cute cat 밤 감자 을 먹었다"
+    vocabulary = words.split()
+    sentences = []
+    for name, text in (("English", "my dog is hairy"), ("Korean", "밤 을 먹었다")):
+        tokens = ["[CLS]", *text.split(), "[SEP]"]
+        scores = np.random.default_rng(len(tokens)).normal(size=(len(tokens), len(vocabulary)))
+        for place, token in enumerate(tokens):
+            scores[place, vocabulary.index(token)] += 2
+        shares = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+        shares[[0, -1]] = 0
+        sentences.append({"name": name, "tokens": tokens, "probabilities": shares})
+    presets = [
+        {"name": "Hairy", "sentence": 0, "position": 4, "note": "What may a dog be?"},
+        {"name": "밤", "sentence": 1, "position": 1},
+    ]
+    return MaskedWords(sentences, vocabulary, presets=presets, **options)
+
+
+def sampling(**options: Any) -> SamplingExplorer:
+    """A tree of prefixes over twenty words, from two starts; "dog" and "moon" end texts."""
+    text = "[BOS] a the old red cat dog sat ran on by my to in it mat sun moon sky ."
+    words = text.split()
+    prefixes = [[0], [0, 1], [0, 1, 3], [0, 1, 3, 5], [0, 1, 4], [2], [2, 5]]
+    logits = np.random.default_rng(5).normal(size=(len(prefixes), len(words))) * 2
+    for row, tokens in enumerate(prefixes):
+        for longer in prefixes:
+            if longer[:-1] == tokens:
+                logits[row, longer[-1]] = 4 - 0.5 * (longer[-1] % 2)
+    presets = [
+        {"name": "Greedy", "temperature": 0.0, "top_k": 0, "top_p": 1.0},
+        {"name": "Nucleus", "temperature": 1.0, "top_k": 0, "top_p": 0.9, "note": "Few are left."},
+    ]
+    return SamplingExplorer(logits, prefixes, words, prefix=1, presets=presets, **options)
 
 
 def themes() -> list[str]:

@@ -1,8 +1,16 @@
 """Diffusion models: noise schedules, the forward and reverse process, the U-Net, samplers."""
 
 from mmcourse.diffusion.autoencoder import KLAutoencoder
+from mmcourse.diffusion.dalle import (
+    DalleDVAE,
+    DallePrior,
+    gumbel_noise,
+    gumbel_softmax,
+    kl_to_uniform,
+)
 from mmcourse.diffusion.evaluate import frechet_distance, nearest_distances
 from mmcourse.diffusion.guidance import classifier_guided, drop_labels, guided, on_image
+from mmcourse.diffusion.latent import LatentDiffusion
 from mmcourse.diffusion.process import (
     denoising_loss,
     noise_from_velocity,
@@ -27,15 +35,23 @@ from mmcourse.diffusion.schedule import (
     respaced_betas,
     scaled_linear_betas,
 )
+from mmcourse.diffusion.text_to_image import TextToImage
 from mmcourse.diffusion.unet import UNet
 from mmcourse.diffusion.unet_attention import CrossAttention, SpatialTransformer, attention_maps
 from mmcourse.diffusion.unet_blocks import time_embedding
 from mmcourse.diffusion.vqvae import VQVAE, VectorQuantizer, nearest_codes, perplexity
 
 __all__ = [
+    "DalleDVAE",
+    "DallePrior",
+    "gumbel_noise",
+    "gumbel_softmax",
+    "kl_to_uniform",
     "CrossAttention",
     "KLAutoencoder",
+    "LatentDiffusion",
     "SpatialTransformer",
+    "TextToImage",
     "attention_maps",
     "VQVAE",
     "NoiseSchedule",

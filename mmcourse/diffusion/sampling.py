@@ -4,6 +4,7 @@ The single steps are pure functions that take their noise; the samplers draw it 
 is any callable model(x, step) or model(x, step, context) that returns the predicted noise.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -213,6 +214,7 @@ def sample_ddim(
     eta: float = 0.0,
     clip: bool = True,
     spacing: str = "trailing",
+    walk: Sequence[int] | None = None,
     start: Tensor | None = None,
     device: torch.device | str = "cpu",
     on_step: OnStep | None = None,
@@ -231,6 +233,8 @@ def sample_ddim(
         eta: share of the random part in [0, 1].
         clip: hold x̂_0 in [-1, 1]; switch it off for latents, which have no bounds.
         spacing: "trailing" or "leading", as in ddim_steps.
+        walk: in place of steps and spacing: the falling code indices to stop at, the last of
+            which is where the last jump goes (−1 for the clean image).
         start: x_T to begin with, instead of drawing it.
         device: where to compute; the noise is drawn on the generator's device.
         on_step: called after each step as on_step(step, x, x0).
@@ -241,8 +245,8 @@ def sample_ddim(
     Source: Song et al. 2021, arXiv:2010.02502.
     """
     x = _first(shape, generator, device, start)
-    visited = ddim_steps(schedule.T, steps, spacing)
-    for step, previous in zip(visited, [*visited[1:], -1], strict=True):
+    walk = [*ddim_steps(schedule.T, steps, spacing), -1] if walk is None else walk
+    for step, previous in itertools.pairwise(walk):
         eps = call_model(model, x, step, context)
         noise = _normal(shape, generator, device) if eta > 0 and previous >= 0 else None
         before = x

@@ -89,7 +89,7 @@ class UNet(nn.Module):
         time_width = 4 * channels[0]
         self.embed_dim, self.downsamplings = channels[0], len(channels) - 1
         self.cosine_first, self.frequency_shift = cosine_first, frequency_shift
-        self.context_dim = context_dim
+        self.context_dim, self.in_channels = context_dim, in_channels
         self.time_embedding = TimeMLP(channels[0], time_width)
         if num_classes is not None:
             self.class_embedding = nn.Embedding(num_classes, time_width)

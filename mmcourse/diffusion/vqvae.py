@@ -206,30 +206,13 @@ class VQVAE(nn.Module):
         downsamplings: int = 2,
     ) -> None:
         super().__init__()
-        if downsamplings < 1 or width < 2:
-            raise ValueError(
-                f"need downsamplings ≥ 1 and width ≥ 2, got {downsamplings} and {width}"
-            )
         self.factor = 2**downsamplings
-        sizes = [channels, *[width // 2] * (downsamplings - 1), width]
-        down, up = [], []
-        for i in range(downsamplings):
-            down += [nn.Conv2d(sizes[i], sizes[i + 1], 4, stride=2, padding=1), nn.ReLU()]
-            up += [nn.ReLU(), nn.ConvTranspose2d(sizes[-1 - i], sizes[-2 - i], 4, 2, padding=1)]
-        middle = [ResidualBlock(width) for _ in range(2 * blocks)]
-        self.encoder = nn.Sequential(
-            *down,
-            nn.Conv2d(width, width, 3, padding=1),
-            *middle[:blocks],
-            nn.ReLU(),
-            nn.Conv2d(width, code_dim, 1),
-        )
+        sizes = {"width": width, "blocks": blocks, "halvings": downsamplings}
+        self.encoder = shrinking(channels, code_dim, **sizes)
         self.quantizer = VectorQuantizer(
             num_codes, code_dim, commitment=commitment, ema_decay=ema_decay
         )
-        self.decoder = nn.Sequential(
-            nn.Conv2d(code_dim, width, 3, padding=1), *middle[blocks:], *up
-        )
+        self.decoder = growing(code_dim, channels, **sizes)
 
     def forward(
         self, x: Float[Tensor, "batch c height width"]
@@ -244,16 +227,48 @@ class VQVAE(nn.Module):
 
     def encode(self, x: Float[Tensor, "batch c height width"]) -> FEATURES:
         """The grid z of vectors, not yet quantised."""
-        if x.ndim != 4 or x.shape[2] % self.factor or x.shape[3] % self.factor:
-            raise ValueError(
-                f"x must be (batch, channels, height, width), the last two divisible by "
-                f"{self.factor}, got {tuple(x.shape)}"
-            )
+        check_divisible(x, self.factor)
         return self.encoder(x)
 
     def decode(self, indices: CODES) -> Float[Tensor, "batch c height width"]:
         """The picture that a grid of code numbers stands for."""
         return self.decoder(self.quantizer.lookup(indices))
+
+
+def shrinking(channels: int, out: int, *, width: int, blocks: int, halvings: int) -> nn.Sequential:
+    """An encoder: strided convolutions, residual blocks, a 1 × 1 convolution to `out` channels.
+
+    Raises:
+        ValueError: fewer than one halving, or a width below 4.
+    """
+    if halvings < 1 or width < 4:
+        raise ValueError(f"need at least 1 halving and width ≥ 4, got {halvings} and {width}")
+    sizes = [channels, *[width // 2] * (halvings - 1), width]
+    layers: list[nn.Module] = []
+    for i in range(halvings):
+        layers += [nn.Conv2d(sizes[i], sizes[i + 1], 4, stride=2, padding=1), nn.ReLU()]
+    layers += [nn.Conv2d(width, width, 3, padding=1)]
+    layers += [ResidualBlock(width) for _ in range(blocks)]
+    return nn.Sequential(*layers, nn.ReLU(), nn.Conv2d(width, out, 1))
+
+
+def growing(channels: int, out: int, *, width: int, blocks: int, halvings: int) -> nn.Sequential:
+    """A decoder, the mirror image of `shrinking`."""
+    sizes = [width, *[width // 2] * (halvings - 1), out]
+    layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1)]
+    layers += [ResidualBlock(width) for _ in range(blocks)]
+    for i in range(halvings):
+        layers += [nn.ReLU(), nn.ConvTranspose2d(sizes[i], sizes[i + 1], 4, 2, padding=1)]
+    return nn.Sequential(*layers)
+
+
+def check_divisible(x: Tensor, factor: int) -> None:
+    """Raise a ValueError unless x is a batch of pictures whose sides are divisible."""
+    if x.ndim != 4 or x.shape[2] % factor or x.shape[3] % factor:
+        raise ValueError(
+            f"x must be (batch, channels, height, width), the last two divisible by {factor}, "
+            f"got {tuple(x.shape)}"
+        )
 
 
 class ResidualBlock(nn.Module):

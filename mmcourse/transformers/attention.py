@@ -11,6 +11,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mmcourse.transformers.cache import KeyValueCache
+
 MASK = Bool[Tensor, "..."]
 HEADS = Float[Tensor, "batch heads tokens head_width"]
 
@@ -199,6 +201,7 @@ class MultiHeadAttention(nn.Module):
         context: Float[Tensor, "batch keys context_width"] | None = None,
         mask: MASK | None = None,
         return_weights: bool = False,
+        cache: KeyValueCache | None = None,
     ) -> (
         Float[Tensor, "batch queries width"]
         | tuple[Float[Tensor, "batch queries width"], Float[Tensor, "batch heads queries keys"]]
@@ -211,6 +214,8 @@ class MultiHeadAttention(nn.Module):
             mask: True = may be attended to; (queries, keys) for all sentences,
                 (batch, queries or 1, keys) for all heads, or (batch, heads or 1, queries, keys).
             return_weights: also return the weights, (batch, heads, queries, keys).
+            cache: keys and values of earlier tokens, which come before those of the context
+                and count as keys in `mask`; the context's are appended to it.
 
         Raises:
             ValueError: for integer inputs, a wrong width or a mask of another shape.
@@ -220,6 +225,8 @@ class MultiHeadAttention(nn.Module):
         if mask is not None and mask.ndim == 3:
             mask = mask[:, None]  # the same for every head
         q, k, v = self.project(x, context)
+        if cache is not None:
+            k, v = cache.extend(k, v)
         if return_weights:
             mixed, weights = scaled_dot_product_attention(q, k, v, mask)
             return self.output(merge_heads(mixed)), weights

@@ -8,12 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmcourse.transformers.attention import MASK, MultiHeadAttention
+from mmcourse.transformers.cache import KeyValueCache
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,  # with the error function: BERT, ViT
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),  # GPT-2
     "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),  # CLIP
+    "silu": F.silu,  # also called swish: Marian
 }
 
 
@@ -25,7 +27,7 @@ class FeedForward(nn.Module):
     Args:
         embed_dim: width of input and output.
         hidden_dim: width between; 4 · `embed_dim` in the paper and by default.
-        activation: "relu" (the paper), "gelu", "gelu_tanh" or "quick_gelu".
+        activation: "relu" (the paper), "gelu", "gelu_tanh", "quick_gelu" or "silu".
         bias: whether the layers add a bias.
 
     Raises:
@@ -109,21 +111,24 @@ class TransformerBlock(nn.Module):
         x: Float[Tensor, "batch tokens width"],
         mask: MASK | None = None,
         return_weights: bool = False,
+        cache: KeyValueCache | None = None,
     ) -> (
         Float[Tensor, "batch tokens width"]
-        | tuple[Float[Tensor, "batch tokens width"], Float[Tensor, "batch heads tokens tokens"]]
+        | tuple[Float[Tensor, "batch tokens width"], Float[Tensor, "batch heads tokens keys"]]
     ):
         """Mix the tokens by attention, then change each by itself.
 
         Args:
             x: (batch, tokens, embed_dim).
             mask: True = may be attended to; shapes as in `MultiHeadAttention`.
-            return_weights: also return the attention weights (batch, heads, tokens, tokens).
+            return_weights: also return the attention weights (batch, heads, tokens, keys).
+            cache: earlier tokens' keys and values, as in `MultiHeadAttention`.
         """
         mixed = self.attention(
             self.attention_norm(x) if self.norm_first else x,
             mask=mask,
             return_weights=return_weights,
+            cache=cache,
         )
         mixed, weights = mixed if return_weights else (mixed, None)
         if self.norm_first:

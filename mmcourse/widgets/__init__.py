@@ -9,6 +9,17 @@ with alternative text, for readers that run no JavaScript.
 from mmcourse.widgets.attention_explorer import AttentionExplorer
 from mmcourse.widgets.base import CourseWidget
 from mmcourse.widgets.denoising_scrubber import DenoisingScrubber
+from mmcourse.widgets.masked_words import MaskedWords
 from mmcourse.widgets.noise_schedule_explorer import NoiseScheduleExplorer
+from mmcourse.widgets.patch_attention import PatchAttention
+from mmcourse.widgets.sampling_explorer import SamplingExplorer
 
-__all__ = ["AttentionExplorer", "CourseWidget", "DenoisingScrubber", "NoiseScheduleExplorer"]
+__all__ = [
+    "AttentionExplorer",
+    "CourseWidget",
+    "DenoisingScrubber",
+    "MaskedWords",
+    "NoiseScheduleExplorer",
+    "PatchAttention",
+    "SamplingExplorer",
+]

@@ -113,6 +113,20 @@ def test_another_architecture_is_refused(tmp_path) -> None:
         KLAutoencoder.from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize("stem", [1, 2, 4])
+def test_the_stem_only_folds(stem: int) -> None:
+    """With a stem the network works on folded pixels: the same as folding them outside."""
+    options = {"channels": (8, 8), "latent_channels": 2, "groups": 4, "blocks_per_level": 1}
+    folding = randomise(KLAutoencoder(in_channels=1, stem=stem, **options))
+    inside = randomise(KLAutoencoder(in_channels=stem**2, **options))
+    x = torch.randn(2, 1, 8, 16)
+    folded = x.reshape(2, 8 // stem, stem, 16 // stem, stem).permute(0, 2, 4, 1, 3).flatten(1, 2)
+    torch.testing.assert_close(folding.encode(x)[0], inside.encode(folded)[0])
+    z = torch.randn(2, 2, 4, 4)
+    back = inside.decode(z).reshape(2, stem, stem, 8, 8).permute(0, 3, 1, 4, 2)
+    torch.testing.assert_close(folding.decode(z), back.reshape(2, 1, 8 * stem, 8 * stem))
+
+
 def test_it_overfits_one_batch() -> None:
     torch.manual_seed(0)
     model = KLAutoencoder(

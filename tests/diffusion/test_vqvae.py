@@ -219,5 +219,5 @@ def test_bad_input() -> None:
         plain.perplexity(torch.tensor([], dtype=torch.long), 4)
     with rejects("divisible by 4"):
         plain.VQVAE()(torch.zeros(1, 3, 10, 12))
-    with rejects("downsamplings"):
+    with rejects("at least 1 halving"):
         plain.VQVAE(downsamplings=0)

@@ -13,9 +13,17 @@ import torch
 
 from mmcourse.diffusion.process import q_sample
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
+from mmcourse.transformers import attention_rollout
 from mmcourse.widgets.base import compose, halves, pixels
 
-WIDGETS = ["attention_explorer", "denoising_scrubber", "noise_schedule_explorer"]
+WIDGETS = [
+    "attention_explorer",
+    "denoising_scrubber",
+    "masked_words",
+    "noise_schedule_explorer",
+    "patch_attention",
+    "sampling_explorer",
+]
 
 
 def node() -> str:
@@ -140,6 +148,35 @@ def test_axis_of_a_curve(run) -> None:
         [9, 10],
         [1.5, 2.5],
     ]
+
+
+def test_rollout(run, generator: torch.Generator) -> None:
+    weights = torch.rand(3, 1, 1, 10, 10, generator=generator, dtype=torch.float64)
+    weights = weights / weights.sum(-1, keepdim=True)
+    given = weights[:, 0, 0].tolist()
+    code = "[0, 4, 9].map((t) => Array.from(m.rollout((l, i) => x[l][i], 3, 10, t)))"
+    actual = run(code, given, widget="patch_attention")
+    close(actual, attention_rollout(weights)[0, [0, 4, 9]])
+
+
+def test_arrows_move_over_the_patches(run) -> None:
+    keys = ["Home", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "a"]
+    code = "[0, 1, 5, 9].map((t) => x.map((key) => m.step(t, key, 3)))"
+    assert run(code, keys, widget="patch_attention") == [
+        [0, 1, 1, 1, 1, None],
+        [0, 1, 4, 1, 2, None],
+        [0, 2, 8, 4, 6, None],
+        [0, 6, 9, 8, 9, None],
+    ]
+
+
+def test_words_for_shares_and_the_nearest_word_to_hide(run) -> None:
+    code = "[0.5, 0.0994, 0.0996, 0.02, 0.0004, 0].map(m.percent)"
+    said = ["50 %", "9.9 %", "10 %", "2.0 %", "< 0.1 %", "0.0 %"]
+    assert run(code, widget="masked_words") == said
+    lists = [[], [1], [], [1], []]
+    code = "[0, 1, 2, 3, 4, 9].map((i) => m.nearest(x, i))"
+    assert run(code, lists, widget="masked_words") == [1, 1, 1, 3, 3, 3]
 
 
 @pytest.mark.parametrize("widget", WIDGETS)

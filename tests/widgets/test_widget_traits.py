@@ -9,12 +9,22 @@ import pytest
 import torch
 from helpers import rejects
 from PIL import Image
-from widgets_page import WORDS, attention, noise, scene, scrubber, weights
+from widgets_page import (
+    WORDS,
+    attention,
+    masked,
+    noise,
+    patches,
+    sampling,
+    scene,
+    scrubber,
+    weights,
+)
 
 from mmcourse.widgets import AttentionExplorer, DenoisingScrubber, NoiseScheduleExplorer
 from mmcourse.widgets.base import BUDGET, HERE, compose
 
-MAKERS = [attention, noise, scrubber]
+MAKERS = [attention, masked, noise, patches, sampling, scrubber]
 ALPHA_BAR = np.linspace(0.99, 0.01, 20)
 
 

@@ -1,0 +1,267 @@
+"""Text to image: captions in, pictures out, with parts that this book has built."""
+
+import difflib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mmcourse.diffusion.autoencoder import KLAutoencoder
+from mmcourse.diffusion.latent import LatentDiffusion
+from mmcourse.diffusion.process import Steps, call_model
+from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas
+from mmcourse.diffusion.unet import UNet
+from mmcourse.transformers.block import TransformerBlock
+from mmcourse.weights import load_strict, read_tensors
+
+PAD, EMPTY = 0, 1  # token numbers: nothing here; no caption at all
+BATCH = 64  # pictures drawn together, so that any number of prompts fits into memory
+
+
+class CaptionReader(nn.Module):
+    """τ: a Transformer over the words of a caption, in either language.
+
+    h = LN(blocks(E[ids] + P)),  every word seeing every other
+
+    Word and position vectors begin at one scale: where positions are much fainter, "a circle
+    above a square" and "a square above a circle" read alike.
+
+    Args:
+        vocab_size: number of words, the two special tokens included.
+        length: words of every caption, padding included.
+        width, depth, num_heads: of the Transformer.
+
+    Source: after the text encoder of Rombach et al. 2022, arXiv:2112.10752, §4.3.1, trained
+        together with the U-Net.
+    """
+
+    def __init__(
+        self, vocab_size: int, *, length: int, width: int = 160, depth: int = 3, num_heads: int = 4
+    ) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocab_size, width)
+        self.positions = nn.Parameter(0.7 * torch.randn(length, width))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(width, num_heads, norm_first=True, activation="gelu")
+            for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, ids: Int[Tensor, "batch words"]) -> Float[Tensor, "batch words width"]:
+        """One vector a word, (batch, length, width)."""
+        x = self.tokens(ids) + self.positions
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+
+class PlacedUNet(nn.Module):
+    """A U-Net that is told where it is: a learned table of the places rides along with z.
+
+    ε_θ([z, P], t, context); convolutions alone cannot tell the left from the right.
+
+    Args:
+        in_channels: of z.
+        size: rows and columns of z.
+        places: channels of the table P.
+        options: see `UNet`.
+    """
+
+    def __init__(self, *, in_channels: int, size: int, places: int = 8, **options: Any) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.places = nn.Parameter(torch.randn(places, size, size))
+        self.unet = UNet(in_channels=in_channels + places, out_channels=in_channels, **options)
+
+    def forward(
+        self, z: Float[Tensor, "batch c h w"], step: Steps, context: Any = None
+    ) -> Float[Tensor, "batch c h w"]:
+        """What the U-Net predicts from z (batch, in_channels, size, size)."""
+        table = self.places.expand(len(z), -1, -1, -1)
+        return call_model(self.unet, torch.cat([z, table], dim=1), step, context)
+
+
+class Vocabulary:
+    """Words to numbers. Number 0 is padding, 1 stands for "no caption".
+
+    Args:
+        words: the known words, in the order of their numbers from 2 on.
+        length: words of every caption, padding included.
+    """
+
+    def __init__(self, words: Sequence[str], length: int) -> None:
+        self.words, self.length = list(words), length
+        self._numbers = {word: 2 + i for i, word in enumerate(self.words)}
+
+    def __len__(self) -> int:
+        return 2 + len(self.words)
+
+    def encode(self, captions: Sequence[str]) -> Int[Tensor, "batch words"]:
+        """Numbers of the words of captions, (batch, length).
+
+        Raises:
+            ValueError: no caption, an empty one, a longer one than `length`, or an unknown
+                word, with the nearest known ones.
+        """
+        if not captions:
+            raise ValueError("need at least one caption, got none")
+        return torch.tensor([self._row(caption) for caption in captions])
+
+    def _row(self, caption: str) -> list[int]:
+        words = caption.lower().split()
+        if not words:
+            raise ValueError("a caption needs at least one word, got an empty one")
+        if len(words) > self.length:
+            raise ValueError(f"a caption has at most {self.length} words, got {len(words)}")
+        for word in words:
+            if word not in self._numbers:
+                near = difflib.get_close_matches(word, self.words, n=3, cutoff=0.0)
+                raise ValueError(f"unknown word {word!r}; the nearest known: {', '.join(near)}")
+        numbers = [self._numbers[word] for word in words]
+        return numbers + [PAD] * (self.length - len(words))
+
+    def empty(self, count: int) -> Int[Tensor, "batch words"]:
+        """What stands for "no caption", (count, length)."""
+        ids = torch.full((count, self.length), PAD)
+        ids[:, 0] = EMPTY
+        return ids
+
+
+class TextToImage:
+    """A trained model that draws what a caption says.
+
+    Args:
+        model: the networks, see `LatentDiffusion`.
+        vocabulary: the words that it knows.
+        size: rows and columns of the latents.
+        config: what `build` was given, kept for saving.
+    """
+
+    def __init__(
+        self, model: LatentDiffusion, vocabulary: Vocabulary, size: int, config: dict[str, Any]
+    ) -> None:
+        self.model, self.vocabulary, self.size, self.config = model, vocabulary, size, config
+
+    @classmethod
+    def build(cls, config: dict[str, Any]) -> "TextToImage":
+        """New networks with the sizes of a configuration, see the cards of the checkpoints.
+
+        Args:
+            config: "words", "length", "size" of the latents, "T", and keyword arguments under
+                "autoencoder", "unet" and "reader".
+        """
+        vocabulary = Vocabulary(config["words"], config["length"])
+        reader = CaptionReader(len(vocabulary), length=vocabulary.length, **config["reader"])
+        autoencoder = KLAutoencoder(**config["autoencoder"])
+        unet = PlacedUNet(
+            in_channels=autoencoder.latent_channels,
+            size=config["size"],
+            context_dim=reader.positions.shape[1],
+            **config["unet"],
+        )
+        schedule = NoiseSchedule(cosine_betas(config["T"]))
+        model = LatentDiffusion(unet, autoencoder, reader, schedule, prediction="velocity")
+        return cls(model.eval(), vocabulary, config["size"], config)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, device: str | torch.device = "auto") -> "TextToImage":
+        """A trained model: one that comes with the package, or a file of your own.
+
+        Args:
+            name_or_path: the name of a checkpoint of the package, or the path of a
+                .safetensors file with its card (.json) beside it.
+            device: "auto" takes the fastest there is.
+
+        Raises:
+            ValueError: no such checkpoint, one whose hash differs from its card's, or one of
+                another model.
+        """
+        file = _checkpoint(name_or_path)
+        config = _card(file)["config"]
+        found = cls.build(config)
+        load_strict(found.model, read_tensors(file))
+        found.model.to(_device(device))
+        return found
+
+    def generate(
+        self,
+        prompts: str | Sequence[str],
+        *,
+        steps: int = 25,
+        scale: float = 3.0,
+        seed: int = 0,
+        negative: str | None = None,
+        on_step: Callable[[int, Tensor, Tensor], None] | None = None,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Draw a picture for each prompt.
+
+        Args:
+            prompts: one or more captions, in English or Korean.
+            steps: calls of the sampler, in 1 … T.
+            scale: of the guidance; 1 = none.
+            seed: of the noise; the same seed and prompts give the same pictures.
+            negative: a caption of what should not be seen.
+            on_step: called after each step as on_step(step, z, z0); with more than 64 prompts,
+                once for each batch of 64.
+
+        Returns:
+            (prompts, channels, height, width) in [-1, 1], on the CPU.
+
+        Raises:
+            ValueError: an unknown word, an empty prompt, steps or a scale out of range.
+        """
+        prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+        ids = self.vocabulary.encode(prompts)
+        empty = self.vocabulary.empty(1)
+        away = empty if negative is None else self.vocabulary.encode([negative])
+        device = next(self.model.parameters()).device
+        generator = torch.Generator().manual_seed(seed)
+        shape = (self.model.autoencoder.latent_channels, self.size, self.size)
+        parts = []
+        for part in ids.split(BATCH):
+            start = torch.randn(len(part), *shape, generator=generator)
+            pictures = self.model.generate(
+                part.to(device),
+                away.expand(len(part), -1).to(device),
+                steps=steps,
+                scale=scale,
+                start=start.to(device),
+                on_step=on_step,
+            )
+            parts.append(pictures.float().cpu())
+        return torch.cat(parts)
+
+
+def _checkpoint(name_or_path: str | Path) -> Path:
+    shipped = Path(__file__).parents[1] / "checkpoints"
+    for file in (Path(name_or_path), shipped / f"{name_or_path}.safetensors"):
+        if file.is_file():
+            return file
+    known = sorted(file.stem for file in shipped.glob("*.safetensors"))
+    raise ValueError(f"no checkpoint {str(name_or_path)!r}; a path, or one of {known}")
+
+
+def _card(file: Path) -> dict[str, Any]:
+    import hashlib
+
+    card_file = file.with_suffix(".json")
+    if not card_file.is_file():
+        raise ValueError(f"{file.name} needs its card {card_file.name} beside it, found none")
+    card = json.loads(card_file.read_text(encoding="utf-8"))
+    with open(file, "rb") as opened:
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    if found != card.get("sha256"):
+        raise ValueError(f"{file.name}: its card expects sha256 {card.get('sha256')}, got {found}")
+    return card
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
