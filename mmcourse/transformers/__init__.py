@@ -22,7 +22,7 @@ from mmcourse.transformers.generation import (
     scale_by_temperature,
 )
 from mmcourse.transformers.gpt import GPT, CausalStack
-from mmcourse.transformers.masking import hide, mask_tokens, next_sentence_pairs
+from mmcourse.transformers.masking import mask_tokens, next_sentence_pairs
 from mmcourse.transformers.optimisation import label_smoothing_loss, noam_rate
 from mmcourse.transformers.patches import (
     PatchEmbedding,
@@ -53,7 +53,6 @@ __all__ = [
     "Bert",
     "BertOutput",
     "WordPiece",
-    "hide",
     "mask_tokens",
     "next_sentence_pairs",
     "pretraining_loss",

@@ -107,9 +107,9 @@ def sample_token(
     """Draw a token for each row, or take the likeliest at temperature 0.
 
     Raises:
-        ValueError: see `next_token_probabilities`; also if a generator is needed and missing.
+        ValueError: see `next_token_probabilities`.
     """
-    _check_options(temperature, top_k, top_p, generator)
+    _check_options(temperature, top_k, top_p)
     if temperature == 0:
         return _largest(logits)[1][:, 0]
     p = next_token_probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p)
@@ -135,7 +135,7 @@ def generate(
         input_ids: the prompts, (batch, tokens), all of one length.
         max_new_tokens: how many tokens to append at most.
         temperature, top_k, top_p: see `next_token_probabilities`; temperature 0 is greedy.
-        generator: source of randomness; not needed when greedy.
+        generator: source of randomness; None takes PyTorch's global one.
         use_cache: keep keys and values instead of computing them anew. The tokens are the same.
         stop: a row that has produced this token goes on with it alone, and all ends when every
             row has.
@@ -149,7 +149,7 @@ def generate(
     """
     _check_length(model, input_ids, max_new_tokens, stop)
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator}
-    _check_options(**options)
+    _check_options(temperature, top_k, top_p)
     was_training = model.training
     model.eval()
     with torch.inference_mode():
@@ -201,14 +201,10 @@ def _check_length(model: Any, ids: Tensor, new: int, stop: int | None) -> None:
     model.check_ids(ids)
 
 
-def _check_options(
-    temperature: float, top_k: int | None, top_p: float | None, generator: torch.Generator | None
-) -> None:
+def _check_options(temperature: float, top_k: int | None, top_p: float | None) -> None:
     if not 0.0 <= temperature < float("inf"):
         raise ValueError(f"temperature must be at least 0 and finite, got {temperature}")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k}")
     if top_p is not None and not 0.0 < top_p <= 1.0:
         raise ValueError(f"top_p must be in (0, 1], got {top_p}")
-    if temperature > 0 and generator is None:
-        raise ValueError("drawing needs generator=…; without one, temperature must be 0 (greedy)")

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
 IGNORED = -100  # the label of a token that is not to be predicted; cross-entropy leaves it out
@@ -56,18 +56,6 @@ def mask_tokens(
     inputs = ids.masked_fill(selected & (fate < 0.8), mask_id)
     inputs = torch.where(selected & (fate >= 0.8) & (fate < 0.9), other, inputs)
     return inputs, ids.masked_fill(~selected, IGNORED)
-
-
-def hide(
-    ids: Int[Tensor, "*batch tokens"], where: Bool[Tensor, "*batch tokens"], *, mask_id: int
-) -> tuple[Int[Tensor, "*batch tokens"], Int[Tensor, "*batch tokens"]]:
-    """Put [MASK] at chosen places: (inputs, labels), as `mask_tokens` returns them."""
-    if where.shape != ids.shape or where.dtype != torch.bool:
-        raise ValueError(
-            f"where must be bool of shape {tuple(ids.shape)}, "
-            f"got {where.dtype} of shape {tuple(where.shape)}"
-        )
-    return ids.masked_fill(where, mask_id), ids.masked_fill(~where, IGNORED)
 
 
 class SentencePair(NamedTuple):

@@ -81,8 +81,7 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         self.patch_size, self.channels = patch_size, channels
         self.project = nn.Linear(patch_size * patch_size * channels, embed_dim)
-        # As small as the positions start, or these would not be heard beside the patches.
-        nn.init.trunc_normal_(self.project.weight, std=0.02)
+        nn.init.normal_(self.project.weight, std=self.project.in_features**-0.5)
         nn.init.zeros_(self.project.bias)
 
     def forward(

@@ -81,8 +81,7 @@ class Transformer(nn.Module):
         self.pad_id, self.start_id, self.end_id = pad_id, start_id, end_id
         self.scale = math.sqrt(embed_dim) if scale_embedding else 1.0
         self.embeddings = nn.ModuleList(nn.Embedding(size, embed_dim) for size in sizes)
-        for weight in self.embeddings.parameters():
-            # · √d it has variance 1; as output layer it gives logits of variance 1.
+        for weight in self.embeddings.parameters():  # · √d of variance 1, as the logits then are
             nn.init.normal_(weight, std=embed_dim**-0.5)
         waves = sinusoidal_positions(max_length, embed_dim)
         halves = torch.cat([waves[:, 0::2], waves[:, 1::2]], dim=1)

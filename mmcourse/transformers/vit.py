@@ -53,16 +53,7 @@ class ViT(nn.Module):
         norm_eps: float = 1e-6,
     ) -> None:
         super().__init__()
-        if min(image_size, patch_size, channels, num_layers, num_classes + 1) < 1:
-            raise ValueError(
-                "sizes must be positive (num_classes may be 0), got image_size "
-                f"{image_size}, patch_size {patch_size}, channels {channels}, num_layers "
-                f"{num_layers}, num_classes {num_classes}"
-            )
-        if image_size % patch_size:
-            raise ValueError(f"patch_size must divide {image_size}, got {patch_size}")
-        if pool not in ("cls", "mean"):
-            raise ValueError(f'pool must be "cls" or "mean", got {pool!r}')
+        _check_sizes(image_size, patch_size, channels, num_layers, num_classes, pool)
         self.image_size, self.pool = image_size, pool
         options = {"hidden_dim": hidden_dim, "dropout": dropout, "activation": activation}
         self.blocks = nn.Sequential(
@@ -80,9 +71,8 @@ class ViT(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(embed_dim, eps=norm_eps)
         self.head = nn.Linear(embed_dim, num_classes) if num_classes else nn.Identity()
-        if num_classes:  # a new network holds every class for equally likely
-            nn.init.zeros_(self.head.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        for weight in self.head.parameters():  # a new network holds every class equally likely
+            nn.init.zeros_(weight)
 
     def embed(
         self, images: Float[Tensor, "batch channels height width"]
@@ -191,3 +181,18 @@ class ViT(nn.Module):
         model = cls(**options)
         load_strict(model, tensors)
         return model.eval()
+
+
+def _check_sizes(
+    image_size: int, patch_size: int, channels: int, num_layers: int, num_classes: int, pool: str
+) -> None:
+    if min(image_size, patch_size, channels, num_layers, num_classes + 1) < 1:
+        raise ValueError(
+            "sizes must be positive (num_classes may be 0), got image_size "
+            f"{image_size}, patch_size {patch_size}, channels {channels}, num_layers "
+            f"{num_layers}, num_classes {num_classes}"
+        )
+    if image_size % patch_size:
+        raise ValueError(f"patch_size must divide {image_size}, got {patch_size}")
+    if pool not in ("cls", "mean"):
+        raise ValueError(f'pool must be "cls" or "mean", got {pool!r}')

@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -257,6 +257,7 @@ def _joined(token: str) -> str:
     return token if token in {".", "?", "!", ","} else f" {token}"
 
 
+@lru_cache(maxsize=1 << 16)  # a text has few different letters
 def _clean(letter: str) -> str:
     """One character as WordPiece sees it: nothing, a space, itself, or itself between spaces."""
     if letter in "\t\n\r":
@@ -270,6 +271,7 @@ def _clean(letter: str) -> str:
     return f" {letter} " if alone else letter
 
 
+@lru_cache(maxsize=1 << 16)
 def _is_punctuation(letter: str) -> bool:
     """Unicode's punctuation, and every ASCII sign that is no letter or digit ($, +, ^ …)."""
     if letter.isascii():

@@ -1,9 +1,12 @@
 """How a WordPiece vocabulary is learned: start with letters, join one pair after another."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 PAIR = tuple[str, str]
 SCORES = ("likelihood", "frequency")
@@ -41,29 +44,36 @@ def join(pieces: list[str], pair: PAIR) -> list[str]:
     return joined
 
 
-def likelihood_gain(pair: int, first: int, second: int, total: int, same: bool = False) -> float:
-    """By how much joining a pair raises the corpus's log-likelihood, in nats.
+def likelihood_gain(
+    pair: Int[Tensor, "pairs"],
+    first: Int[Tensor, "pairs"],
+    second: Int[Tensor, "pairs"],
+    same: Bool[Tensor, "pairs"],
+    total: int,
+) -> Float[Tensor, "pairs"]:
+    """By how much joining each pair would raise the corpus's log-likelihood, in nats.
 
     With each piece as probable as it is frequent, the corpus of N pieces has
     log L = Σ f log f − N log N. Joining takes `pair` from both frequencies and from N.
 
     Args:
-        pair: how often the two stand together. first, second: how often each stands anywhere.
-        total: N. same: both are the same piece.
+        pair: how often the two stand together.
+        first, second: how often each stands anywhere.
+        same: both are the same piece.
+        total: N.
 
     Source: Schuster & Nakajima 2012, "Japanese and Korean voice search", §3: join the pair
     "that increases the likelihood on the training data the most". Their model is not stated;
     independent pieces are the simplest.
     """
 
-    def h(x: int) -> float:
-        return x * math.log(x) if x else 0.0
+    def h(x: Tensor) -> Tensor:
+        return torch.special.xlogy(x.double(), x)  # x log x, 0 at 0
 
-    if same:
-        change = h(first - 2 * pair) - h(first)
-    else:
-        change = h(first - pair) - h(first) + h(second - pair) - h(second)
-    return change + h(pair) - h(total - pair) + h(total)
+    taken = h(first - pair) - h(first) + h(second - pair) - h(second)
+    taken = torch.where(same, h(first - 2 * pair) - h(first), taken)
+    everything = torch.full_like(pair, total)
+    return taken + h(pair) - h(everything - pair) + h(everything)
 
 
 def learn_pieces(
@@ -125,18 +135,19 @@ class _Corpus:
 
     def best(self, score: str, min_frequency: int) -> PAIR | None:
         """The pair to join next, or None if none is left (or none raises the likelihood)."""
-        total = self.pieces.total()
-
-        def worth(pair: PAIR, count: int) -> float:
-            if score == "frequency":
-                return count
-            first, second = self.pieces[pair[0]], self.pieces[pair[1]]
-            return likelihood_gain(count, first, second, total, pair[0] == pair[1])
-
         least = max(min_frequency, 1)
-        ranked = ((-worth(p, n), p) for p, n in self.pairs.items() if n >= least)
-        value, pair = min(ranked, default=(0.0, None))
-        return pair if value < -1e-9 else None
+        known = [(pair, n) for pair, n in self.pairs.items() if n >= least]
+        if not known:
+            return None
+        pairs = [pair for pair, _ in known]
+        worth = counts = torch.tensor([n for _, n in known])
+        if score == "likelihood":
+            first, second = (torch.tensor([self.pieces[p[i]] for p in pairs]) for i in (0, 1))
+            same = torch.tensor([a == b for a, b in pairs])
+            worth = likelihood_gain(counts, first, second, same, self.pieces.total())
+        best = worth.max()
+        equals = (worth == best).nonzero()[:, 0].tolist()
+        return min(pairs[index] for index in equals) if best > 1e-9 else None
 
     def merge(self, pair: PAIR) -> None:
         """Join a pair in every word that has it."""

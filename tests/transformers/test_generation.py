@@ -302,7 +302,6 @@ def test_it_leaves_the_model_as_it_was_and_ignores_dropout():
         ({"temperature": -1.0}, "temperature must be at least 0 and finite, got -1.0"),
         ({"temperature": float("nan")}, "temperature must be at least 0"),
         ({"temperature": float("inf")}, "temperature must be at least 0"),
-        ({"generator": None}, "drawing needs generator"),
         ({"stop": VOCAB}, "stop must be from 0 to 30, got 31"),
     ],
 )
@@ -345,3 +344,12 @@ def test_bad_logits_and_limits():
         keep_top_k(torch.zeros(1, 2), -3)
     with rejects(r"top_p must be in \(0, 1\], got 0"):
         keep_top_p(torch.zeros(1, 2), 0.0)
+
+
+def test_without_a_generator_the_global_one_draws() -> None:
+    logits = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(3)
+    first = sample_token(logits)
+    torch.manual_seed(3)
+    assert torch.equal(sample_token(logits), first)
+    assert not torch.equal(sample_token(logits), first)

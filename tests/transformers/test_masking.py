@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertTokenizer, DataCollatorForLanguageModeling
 
-from mmcourse.transformers import hide, mask_tokens, next_sentence_pairs
+from mmcourse.transformers import mask_tokens, next_sentence_pairs
 from mmcourse.transformers.masking import IS_NEXT, NOT_NEXT
 
 plain = unchecked("mmcourse.transformers.masking")
@@ -123,15 +123,6 @@ def test_probability_zero_and_one(generator):
     assert (labels == -100).all()
     _, labels = mask_tokens(ids, **OPTIONS, probability=1.0, generator=generator)
     assert torch.equal(labels != -100, ids > 4)
-
-
-def test_hide_chosen_words():
-    ids = torch.tensor([[2, 9, 8, 7, 3]])
-    inputs, labels = hide(ids, ids == 8, mask_id=4)
-    assert inputs.tolist() == [[2, 9, 4, 7, 3]]
-    assert labels.tolist() == [[-100, -100, 8, -100, -100]]
-    with rejects("where must be bool of shape"):
-        plain.hide(ids, ids[0] == 8, mask_id=4)
 
 
 # ---- next-sentence pairs ----

@@ -291,9 +291,9 @@ def test_pairs_do_not_overlap():
         ("##a", "##a"),
     ]
     assert join(["##a", "##a", "##a"], ("##a", "##a")) == ["##aa", "##a"]
-    assert likelihood_gain(2, 2, 2, 8) == pytest.approx(
-        8 * math.log(8) - 6 * math.log(6) - 2 * math.log(2)
-    )
+    two, alike = torch.tensor([2]), torch.tensor([False])
+    gain = likelihood_gain(two, two, two, alike, 8).item()
+    assert gain == pytest.approx(8 * math.log(8) - 6 * math.log(6) - 2 * math.log(2))
 
 
 def test_bad_input():
