@@ -103,7 +103,7 @@ function render({ model, el }) {
     const image = small(all.subarray(start, start + size), shape);
     const look = { image, width, height, side, token, hot: view.color("hot"), grid: view.color("edge") };
     query.paint(look);
-    lit.paint({ ...look, values, veil: view.color("paper") });
+    lit.paint({ ...look, values });
     const called = view.get("names")[view.get("picture")];
     const by = head < 0 ? "mean over the heads" : `head ${head + 1}`;
     const place = layer < 0 ? "all layers, rollout" : `layer ${layer + 1}, ${by}`;
@@ -191,7 +191,7 @@ function board(label) {
     const y = at((event.clientY - box.top) / box.height);
     return 1 + y * side + at((event.clientX - box.left) / box.width);
   };
-  function draw({ image, width, height, side, token, values, hot, grid, veil }) {
+  function draw({ image, width, height, side, token, values, hot, grid }) {
     const scale = Math.max(1, Math.floor(480 / width));
     [canvas.width, canvas.height] = [width * scale, height * scale];
     const context = canvas.getContext("2d");
@@ -201,9 +201,9 @@ function board(label) {
     const at = (t) => [((t - 1) % side) * wide, Math.floor((t - 1) / side) * high];
     if (values) {
       const most = Math.max(...values.slice(1), 1e-9);
-      context.fillStyle = veil;
+      context.fillStyle = "#101418"; // the dark, in every theme: what is not attended to
       for (let t = 1; t < values.length; t++) {
-        context.globalAlpha = 0.9 * (1 - values[t] / most);
+        context.globalAlpha = 0.85 * (1 - values[t] / most);
         context.fillRect(...at(t), wide, high);
       }
     }
