@@ -1,4 +1,4 @@
-"""The command line: mmcourse doctor | release | grade."""
+"""The command line: mmcourse doctor | generate | train | evaluate | release | grade."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mmcourse import __version__
+from mmcourse.cli_models import AsJson, BadInput, evaluate, generate, train
 from mmcourse.grading.sheet import SheetError, repository
 
 app = typer.Typer(
@@ -20,13 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 # Typer carries its own copy of click in some versions and imports it in others.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
-
-
-class BadInput(ValueError):
-    """What the caller asked for cannot be done; the message is one line."""
 
 
 def main() -> None:
@@ -49,7 +45,7 @@ def _refuse(message: str) -> None:
     sys.exit(2)
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(wanted: bool | None) -> None:
     if wanted:
         print(f"mmcourse {__version__}")
         raise typer.Exit
@@ -58,8 +54,9 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Version.")
-    ] = False,
+        bool | None,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Version."),
+    ] = None,
 ) -> None:
     """Multimodal deep learning in text-to-image generation: the course's tools."""
 
@@ -87,6 +84,11 @@ def _show_findings(found: list[Any]) -> None:
         console.print(f"{mark} [bold]{finding.name}[/]  {escape(finding.value)}")
         if finding.mend:
             console.print(f"  to mend it: {escape(finding.mend)}")
+
+
+app.command()(generate)
+app.command()(train)
+app.command()(evaluate)
 
 
 @app.command()

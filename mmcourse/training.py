@@ -6,7 +6,6 @@ evaluates, draws or stops. Nothing here knows about any model or any task.
 
 import contextlib
 import copy
-import hashlib
 import json
 import os
 import tempfile
@@ -16,26 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mmcourse.weights import load_strict, pick_device, read_card, read_tensors, sha256
 
-def pick_device(device: str | torch.device = "auto") -> torch.device:
-    """The device to compute on: "auto" takes cuda, then mps, then cpu.
-
-    Raises:
-        ValueError: if the named device is unknown or not present.
-    """
-    if str(device) == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f'device must be "auto", "cpu", "cuda" or "mps" and be present, got {str(device)!r}'
-        ) from error
+__all__ = [
+    "EMA",
+    "Stopwatch",
+    "bfloat16_is_faster",
+    "count_parameters",
+    "load_checkpoint",
+    "load_state",
+    "minibatches",
+    "pick_device",
+    "save_checkpoint",
+    "save_state",
+    "save_tensors",
+    "train",
+    "warmup",
+]
 
 
 def bfloat16_is_faster(device: torch.device) -> bool:
@@ -54,6 +54,7 @@ def train(
     *,
     optimizer: torch.optim.Optimizer,
     steps: int,
+    first: int = 1,
     ema: "EMA | None" = None,
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
     clip_norm: float | None = 1.0,
@@ -65,7 +66,8 @@ def train(
     Args:
         batches: any iterable of batches; it is started again when it ends.
         loss_fn: called as ``loss_fn(model, batch)``; returns a scalar tensor.
-        steps: number of updates, counted from 1.
+        steps: the last update's number.
+        first: the first update's number; more than 1 to go on with an earlier training.
         ema: an average of the weights to update beside the model.
         scheduler: stepped once per update.
         clip_norm: largest global gradient norm; None to leave gradients alone.
@@ -81,10 +83,11 @@ def train(
     device = next(model.parameters()).device
     low = bfloat16_is_faster(device) if autocast == "auto" else bool(autocast)
     model.train()
-    for step, batch in zip(range(1, steps + 1), _forever(batches), strict=False):
+    for step, batch in zip(range(first, steps + 1), _forever(batches), strict=False):
         with torch.autocast(device.type, torch.bfloat16, enabled=low):
             loss = loss_fn(model, batch)
-        value = float(loss.detach())
+        mean = loss.detach() if accelerator is None else accelerator.reduce(loss.detach(), "mean")
+        value = float(mean)
         if value != value or value in (float("inf"), float("-inf")):
             raise FloatingPointError(f"the loss is {value} at step {step}: lower the learning rate")
         optimizer.zero_grad(set_to_none=True)
@@ -167,22 +170,21 @@ def count_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file, as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def save_checkpoint(path: str | Path, model: nn.Module, card: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: str | Path, model: nn.Module, card: dict[str, Any], *, dtype: torch.dtype | None = None
+) -> None:
     """Write the weights as safetensors, and beside them a card (JSON) with their hash.
 
     Both files appear whole or not at all: a full disk leaves the old checkpoint as it was.
+
+    Args:
+        dtype: round the weights to it, such as torch.float16 for half the size; None keeps them.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    tensors = {name: t.detach().to("cpu", dtype) for name, t in model.state_dict().items()}
     with _replacing(path) as part:
-        save_file(tensors, part)
+        save_file({name: t.contiguous() for name, t in tensors.items()}, part)
         digest = sha256(part)
     text = json.dumps({**card, "sha256": digest}, indent=2, ensure_ascii=False, sort_keys=True)
     with _replacing(path.with_suffix(".json")) as part:
@@ -193,18 +195,60 @@ def load_checkpoint(path: str | Path, model: nn.Module) -> dict[str, Any]:
     """Load weights into `model` after checking them against their card; return the card.
 
     Raises:
-        FileNotFoundError: if weights or card are missing.
-        ValueError: if the hash differs, or a weight is missing, unexpected or misshapen.
+        ValueError: if weights or card are missing, the hash differs, or a weight is missing,
+            unexpected or misshapen.
     """
-    from mmcourse.weights import load_strict
-
-    path = Path(path)
-    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    found = sha256(path)
-    if found != card["sha256"]:
-        raise ValueError(f"{path.name}: its card expects sha256 {card['sha256']}, got {found}")
-    load_strict(model, load_file(path))
+    card = read_card(path)
+    load_strict(model, read_tensors(path))
     return card
+
+
+def save_tensors(path: str | Path, tensors: dict[str, Tensor], **notes: str) -> None:
+    """Write tensors as safetensors; the file appears whole or not at all."""
+    kept = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    with _replacing(Path(path)) as part:
+        save_file(kept, part, notes)
+
+
+def save_state(
+    path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: EMA, **numbers: float
+) -> None:
+    """Write all that a training needs to go on: weights, their average, the optimizer's memory.
+
+    The file appears whole or not at all. Numbers, such as the step, are kept with it.
+    """
+    memory = optimizer.state_dict()["state"]
+    tensors = {
+        **{f"model.{name}": t for name, t in model.state_dict().items()},
+        **{f"ema.{name}": t for name, t in ema.model.state_dict().items()},
+        **{f"optimizer.{i}.{key}": t for i, kept in memory.items() for key, t in kept.items()},
+    }
+    save_tensors(path, tensors, numbers=json.dumps({**numbers, "averaged": ema.count}))
+
+
+def load_state(
+    path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: EMA
+) -> dict[str, float]:
+    """Put back what `save_state` wrote; return its numbers.
+
+    Raises:
+        ValueError: no such file, or one of another model.
+    """
+    tensors = read_tensors(path)
+    with safe_open(path, "pt") as file:
+        numbers = json.loads(file.metadata()["numbers"])
+    for prefix, target in (("model.", model), ("ema.", ema.model)):
+        chosen = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        load_strict(target, chosen)
+    memory: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, place, key = name.split(".")
+            memory.setdefault(int(place), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": memory, "param_groups": groups})
+    ema.count = int(numbers.pop("averaged"))
+    return numbers
 
 
 @contextlib.contextmanager

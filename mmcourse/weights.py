@@ -1,13 +1,15 @@
-"""Published checkpoints → tensors, strict about names and shapes.
+"""Checkpoints, published ones and our own → tensors, strict about names and shapes.
 
 Only safetensors are read: nothing here unpickles.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 WEIGHT_FILES = ("model.safetensors", "diffusion_pytorch_model.safetensors")
@@ -79,6 +81,49 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         found = "a file of another kind" if file.is_file() else "none"
         raise ValueError(f"expected a .safetensors file, got {file.name!r} ({found})")
     return load_file(file)
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """The card (.json) beside a checkpoint of ours, after checking its hash against the file.
+
+    Raises:
+        ValueError: no such checkpoint, no card beside it, or a card of another file.
+    """
+    file = Path(path)
+    card_file = file.with_suffix(".json")
+    if not file.is_file():
+        raise ValueError(f"expected a checkpoint, found no {file.name}")
+    if not card_file.is_file():
+        raise ValueError(f"{file.name} needs its card {card_file.name} beside it, found none")
+    card = json.loads(card_file.read_text(encoding="utf-8"))
+    found = sha256(file)
+    if found != card.get("sha256"):
+        raise ValueError(f"{file.name}: its card expects sha256 {card.get('sha256')}, got {found}")
+    return card
+
+
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """The device to compute on: "auto" takes cuda, then mps, then cpu.
+
+    Raises:
+        ValueError: if the named device is unknown or not present.
+    """
+    if str(device) == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f'device must be "auto", "cpu", "cuda" or "mps" and be present, got {str(device)!r}'
+        ) from error
 
 
 def _inside(folder: Path, name: str) -> Path:

@@ -20,6 +20,7 @@ from mmcourse.diffusion.unet_blocks import (
     silu_,
 )
 from mmcourse.diffusion.unet_checkpoint import current_names
+from mmcourse.generative.vae import reparameterise
 from mmcourse.weights import load_strict, read_checkpoint
 
 LATENT = Float[Tensor, "batch latent rows columns"]
@@ -77,6 +78,14 @@ class KLAutoencoder(nn.Module):
         self.decoder = Decoder(latent_channels, channels, inside, blocks_per_level + 1, **options)
         self.quant_conv = nn.Conv2d(2 * latent_channels, 2 * latent_channels, 1)
         self.post_quant_conv = nn.Conv2d(latent_channels, latent_channels, 1)
+
+    def forward(self, x: IMAGES, noise: LATENT) -> tuple[IMAGES, LATENT, LATENT]:
+        """Through the bottleneck and back, as in training: x̂, μ and log σ².
+
+        z = μ + σ · noise,  noise standard normal in the shape of the latents
+        """
+        mean, log_variance = self.encode(x)
+        return self.decode(reparameterise(mean, log_variance, noise)), mean, log_variance
 
     def encode(self, x: IMAGES) -> tuple[LATENT, LATENT]:
         """Mean and log-variance of the latents of pictures x in [-1, 1].

@@ -76,6 +76,15 @@ class LatentDiffusion(nn.Module):
         self.unet, self.autoencoder, self.reader = unet, autoencoder, reader
         self.schedule, self.prediction, self.offset = schedule, prediction, offset
 
+    def forward(
+        self,
+        z: Float[Tensor, "batch c h w"],
+        step: Steps,
+        ids: Int[Tensor, "batch tokens"],
+    ) -> Float[Tensor, "batch c h w"]:
+        """What the U-Net predicts, told the tokens of the captions: the call that is trained."""
+        return call_model(self.unet, z, step, self.reader(ids))
+
     def noise(
         self, z: Float[Tensor, "batch c h w"], step: Steps, context: Any
     ) -> Float[Tensor, "batch c h w"]:

@@ -203,6 +203,8 @@ def denoising_loss(
     noise: Float[Tensor, "batch *shape"],
     schedule: NoiseSchedule,
     context: Any = None,
+    *,
+    prediction: str = "noise",
 ) -> Float[Tensor, ""]:
     """How far the network's guess of the noise is from the noise that was added.
 
@@ -215,6 +217,7 @@ def denoising_loss(
         noise: ε, standard normal, shaped as x0.
         schedule: the constants of the process.
         context: what the model is conditioned on, handed through; None = not passed.
+        prediction: what the model guesses: "noise", or "velocity", see `velocity`.
 
     Returns:
         The loss, a scalar: the mean over images and pixels (the paper writes the sum).
@@ -229,6 +232,10 @@ def denoising_loss(
     if predicted.shape != noise.shape:
         expected, received = tuple(noise.shape), tuple(predicted.shape)
         raise ValueError(f"the model must return the noise's shape {expected}, got {received}")
+    if prediction == "velocity":
+        return F.mse_loss(predicted, velocity(x0, step, noise, schedule.alpha_bar))
+    if prediction != "noise":
+        raise ValueError(f'prediction must be "noise" or "velocity", got {prediction!r}')
     return F.mse_loss(predicted, noise)
 
 

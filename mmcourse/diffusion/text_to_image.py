@@ -1,8 +1,7 @@
 """Text to image: captions in, pictures out, with parts that this book has built."""
 
 import difflib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from mmcourse.diffusion.process import Steps, call_model
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas
 from mmcourse.diffusion.unet import UNet
 from mmcourse.transformers.block import TransformerBlock
-from mmcourse.weights import load_strict, read_tensors
+from mmcourse.weights import load_strict, pick_device, read_card, read_tensors
 
 PAD, EMPTY = 0, 1  # token numbers: nothing here; no caption at all
 BATCH = 64  # pictures drawn together, so that any number of prompts fits into memory
@@ -91,10 +90,13 @@ class Vocabulary:
     Args:
         words: the known words, in the order of their numbers from 2 on.
         length: words of every caption, padding included.
+        aliases: other words, each read as a known one.
     """
 
-    def __init__(self, words: Sequence[str], length: int) -> None:
-        self.words, self.length = list(words), length
+    def __init__(
+        self, words: Sequence[str], length: int, aliases: Mapping[str, str] | None = None
+    ) -> None:
+        self.words, self.length, self.aliases = list(words), length, dict(aliases or {})
         self._numbers = {word: 2 + i for i, word in enumerate(self.words)}
 
     def __len__(self) -> int:
@@ -112,7 +114,7 @@ class Vocabulary:
         return torch.tensor([self._row(caption) for caption in captions])
 
     def _row(self, caption: str) -> list[int]:
-        words = caption.lower().split()
+        words = [self.aliases.get(word, word) for word in caption.lower().split()]
         if not words:
             raise ValueError("a caption needs at least one word, got an empty one")
         if len(words) > self.length:
@@ -154,7 +156,7 @@ class TextToImage:
             config: "words", "length", "size" of the latents, "T", and keyword arguments under
                 "autoencoder", "unet" and "reader".
         """
-        vocabulary = Vocabulary(config["words"], config["length"])
+        vocabulary = Vocabulary(config["words"], config["length"], config.get("aliases"))
         reader = CaptionReader(len(vocabulary), length=vocabulary.length, **config["reader"])
         autoencoder = KLAutoencoder(**config["autoencoder"])
         unet = PlacedUNet(
@@ -181,10 +183,10 @@ class TextToImage:
                 another model.
         """
         file = _checkpoint(name_or_path)
-        config = _card(file)["config"]
+        config = read_card(file)["config"]
         found = cls.build(config)
         load_strict(found.model, read_tensors(file))
-        found.model.to(_device(device))
+        found.model.to(pick_device(device))
         return found
 
     def generate(
@@ -243,25 +245,3 @@ def _checkpoint(name_or_path: str | Path) -> Path:
             return file
     known = sorted(file.stem for file in shipped.glob("*.safetensors"))
     raise ValueError(f"no checkpoint {str(name_or_path)!r}; a path, or one of {known}")
-
-
-def _card(file: Path) -> dict[str, Any]:
-    import hashlib
-
-    card_file = file.with_suffix(".json")
-    if not card_file.is_file():
-        raise ValueError(f"{file.name} needs its card {card_file.name} beside it, found none")
-    card = json.loads(card_file.read_text(encoding="utf-8"))
-    with open(file, "rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if found != card.get("sha256"):
-        raise ValueError(f"{file.name}: its card expects sha256 {card.get('sha256')}, got {found}")
-    return card
-
-
-def _device(device: str | torch.device) -> torch.device:
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -1,0 +1,161 @@
+"""The commands around models: mmcourse generate | train | evaluate."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Steps = Annotated[int, typer.Option(min=1, help="Steps of the sampler.")]
+Scale = Annotated[float, typer.Option(help="Of the guidance; 1 = none.")]
+Model = Annotated[str, typer.Option(help="A checkpoint of the package, or a file of your own.")]
+
+
+class BadInput(ValueError):
+    """What the caller asked for cannot be done; the message is one line."""
+
+
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """Errors about what was asked become one clear line."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    except OSError as error:
+        raise BadInput(f"{error.filename or 'the file'}: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def progress_bar(silent: bool) -> Iterator[Any]:
+    """A bar on the terminal; nothing of it goes to stdout."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    console = Console(stderr=True)
+    hidden = silent or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        yield bar
+
+
+def generate(
+    prompts: Annotated[list[str], typer.Argument(help="Captions, in English or Korean.")],
+    out: Annotated[Path, typer.Option(help="The picture's file (.png).")] = Path("picture.png"),
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise; the first one of a grid.")] = 0,
+    steps: Steps = 25,
+    scale: Scale = 3.0,
+    negative: Annotated[str | None, typer.Option(help="What should not be seen.")] = None,
+    grid: Annotated[int, typer.Option(min=1, help="Pictures of each prompt, side by side.")] = 1,
+    strip: Annotated[int, typer.Option(help="Show the way there in so many pictures.")] = 0,
+    enlarge: Annotated[int, typer.Option(min=1, max=32, help="Times the size.")] = 4,
+    model: Model = "text-to-image",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Draw what captions say: one picture, a grid over seeds, or the steps as a strip."""
+    from mmcourse import studio
+    from mmcourse.diffusion import TextToImage
+
+    begun = time.perf_counter()
+    options: dict[str, Any] = {"steps": steps, "scale": scale, "negative": negative}
+    with asking(), progress_bar(as_json) as bar:
+        if strip and (grid > 1 or len(prompts) > 1):
+            raise BadInput("--strip shows the way to one picture: one prompt, no --grid")
+        loaded = TextToImage.load(model, device=device)
+        batches = -(-len(prompts) // studio.BATCH)
+        task = bar.add_task("drawing", total=steps * batches * grid)
+        if strip:
+            pictures = studio.strip(loaded, prompts[0], frames=strip, seed=seed, **options)
+        else:
+            seeds = range(seed, seed + grid)
+            options["on_step"] = lambda *_: bar.advance(task)
+            pictures = studio.draw(loaded, prompts, seeds=seeds, **options)
+        columns = strip or (grid if grid > 1 else max(1, round(len(prompts) ** 0.5)))
+        studio.save_picture(studio.layout(pictures, columns), out, enlarge=enlarge)
+    seconds = round(time.perf_counter() - begun, 2)
+    if as_json:
+        told = {"out": str(out), "pictures": len(pictures), "seconds": seconds}
+        print(json.dumps({**told, "prompts": prompts}, ensure_ascii=False))
+    else:
+        noun = "picture" if len(pictures) == 1 else "pictures"
+        print(f"{out}: {len(pictures)} {noun} in {seconds} s")
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, such as text-to-image.")],
+    out: Annotated[Path, typer.Option(help="Folder; the same one again goes on.")],
+    seed: Annotated[int, typer.Option(min=0, help="Another one gives another model.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Updates, to try it out.")] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Train a checkpoint by its recipe; after a kill, the same command goes on."""
+    from mmcourse import recipes
+
+    tasks: dict[str, Any] = {}
+    with asking(), progress_bar(as_json) as bar:
+
+        def tell(stage: str, step: int, steps: int, loss: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=steps)
+            told = f"{stage}  loss {loss:.4f}" if loss else stage
+            bar.update(tasks[stage], completed=step, description=told)
+
+        file = recipes.run(recipe, out, seed=seed, steps=steps, device=device, tell=tell)
+    card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    if as_json:
+        print(json.dumps({"checkpoint": str(file), **card}, ensure_ascii=False))
+    else:
+        print(f"{file}: {card['parameters']:,} weights after {card['cpu_s']:,} CPU seconds")
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A checkpoint's name or file.")] = "text-to-image",
+    count: Annotated[int, typer.Option(min=1, help="Captions of each row.")] = 200,
+    steps: Steps = 10,
+    scale: Scale = 3.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of captions and noise.")] = 1,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Let the oracle judge a text-to-image model: seen and held-out pairs, both languages."""
+    from mmcourse import studio
+    from mmcourse.diffusion import TextToImage
+
+    options = {"count": count, "steps": steps, "scale": scale, "seed": seed}
+    with asking(), progress_bar(as_json) as bar:
+        loaded = TextToImage.load(model, device=device)
+        task = bar.add_task("judging", total=12)
+        rows = []
+        for row in studio.examination(loaded, **options):
+            rows.append(row)
+            bar.advance(task)
+    if as_json:
+        print(json.dumps({**options, "rows": rows}, ensure_ascii=False))
+    else:
+        _show(rows)
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    names = ["shape", "color", "both", "size", "relation", "exact", "all"]
+    table = Table(caption="Share found by the oracle, in %. exact: all shapes and colours right.")
+    for name in ("objects", "pairs", "language"):
+        table.add_column(name)
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in rows:
+        shares = [f"{100 * row[name]:.1f}" for name in names]
+        table.add_row(str(row["objects"]), row["pairs"], row["language"], *shares)
+    Console().print(table)

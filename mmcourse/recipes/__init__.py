@@ -1,0 +1,48 @@
+"""The recipes of the checkpoints that come with the package.
+
+A recipe works in a folder and leaves there all that it needs to go on after a kill: the parts
+that are finished, and every few minutes the state of the part in work.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from mmcourse.recipes.resume import Tell
+from mmcourse.recipes.text_to_image import TEXT_TO_IMAGE, Recipe, Workshop
+
+RECIPES = {"text-to-image": TEXT_TO_IMAGE}
+
+__all__ = ["RECIPES", "Recipe", "run"]
+
+
+def run(
+    name: str,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    device: str = "auto",
+    tell: Tell = lambda stage, step, steps, loss: None,
+) -> Path:
+    """Train a checkpoint, or go on where an earlier run in the same folder ended.
+
+    Args:
+        name: of the recipe.
+        out: folder for the checkpoint and all that is needed to go on.
+        seed: another one gives another model.
+        steps: updates of each training; None for the recipe's own.
+        device: see `pick_device`.
+        tell: called as tell(stage, step, steps, loss) after every update.
+
+    Returns:
+        The checkpoint's file; its card lies beside it.
+
+    Raises:
+        ValueError: no such recipe, or a folder in which another run was begun.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"no recipe {name!r}; there are {', '.join(sorted(RECIPES))}")
+    recipe = RECIPES[name]
+    if steps is not None:
+        recipe = replace(recipe, steps=dict.fromkeys(recipe.steps, steps))
+    return Workshop(recipe, Path(out), seed=seed, device=device, tell=tell).make()

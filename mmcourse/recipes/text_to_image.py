@@ -1,0 +1,293 @@
+"""The recipe of the text-to-image model: first an autoencoder, then diffusion in its latents."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from mmcourse.data import Scene, Shapes, caption, vocabulary
+from mmcourse.diffusion import NoiseSchedule, TextToImage, denoising_loss
+from mmcourse.diffusion.autoencoder import KLAutoencoder
+from mmcourse.diffusion.text_to_image import Vocabulary
+from mmcourse.generative.vae import gaussian_kl
+from mmcourse.recipes.resume import Batch, Plan, Tell, train_resumable
+from mmcourse.training import load_checkpoint, pick_device, save_checkpoint, save_tensors
+from mmcourse.weights import read_tensors
+
+ALIASES = {
+    "an": "a", "the": "a", "big": "large", "little": "small", "gray": "grey", "moon": "crescent",
+    "plus": "cross", "violet": "purple", "under": "below", "over": "above",
+    "동그라미": "원", "네모": "사각형", "정사각형": "사각형", "세모": "삼각형", "십자": "십자가",
+    "빨간색": "빨간", "파란색": "파란", "노란색": "노란", "커다란": "큰", "조그만": "작은",
+    "하얀": "흰", "흰색": "흰", "검은색": "검은",
+}  # fmt: skip
+"""Other words for the same thing: the model reads them as the word that it learned."""
+
+PARTS: dict[str, Any] = {
+    "words": vocabulary("both"),
+    "aliases": ALIASES,
+    "length": 18,
+    "size": 8,
+    "T": 1000,
+    "autoencoder": {
+        "channels": [48, 80],
+        "latent_channels": 8,
+        "blocks_per_level": 1,
+        "groups": 8,
+        "middle_attention": False,
+        "stem": 4,
+        "scaling_factor": 1.0,
+    },
+    "unet": {
+        "places": 8,
+        "channels": [96, 128],
+        "attention": [True, False],
+        "blocks_per_level": 1,
+        "groups": 8,
+        "num_heads": 4,
+    },
+    "reader": {"width": 128, "depth": 3, "num_heads": 4},
+}
+"""The sizes of the networks, see `TextToImage.build`."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the model is trained: two trainings, "autoencoder" and "diffusion".
+
+    Args:
+        parts: sizes of the networks.
+        steps, batch, rates: updates, pictures an update, and learning rate of each training.
+        pixels: of a picture's side.
+        scenes: pictures drawn for the diffusion; the autoencoder sees new ones at every step.
+        subset: of the world, see `Shapes`.
+        save_every: updates between two saved states.
+    """
+
+    parts: dict[str, Any]
+    steps: dict[str, int]
+    batch: dict[str, int]
+    rates: dict[str, float]
+    pixels: int = 64
+    scenes: int = 65_536
+    subset: str = "full"
+    save_every: int = 250
+
+    def plan(self, stage: str) -> Plan:
+        """Of one of the two trainings."""
+        return Plan(self.steps[stage], self.rates[stage], self.save_every)
+
+
+TEXT_TO_IMAGE = Recipe(
+    PARTS,
+    steps={"autoencoder": 2_600, "diffusion": 5_000},
+    batch={"autoencoder": 32, "diffusion": 64},
+    rates={"autoencoder": 1.5e-3, "diffusion": 1e-3},
+)
+
+
+class Workshop:
+    """One run of the recipe in its folder.
+
+    Raises:
+        ValueError: an unknown device, or a folder in which another run was begun.
+    """
+
+    def __init__(self, recipe: Recipe, out: Path, *, seed: int, device: str, tell: Tell) -> None:
+        from accelerate import Accelerator
+
+        self.recipe, self.out, self.seed, self.tell = recipe, out, seed, tell
+        self.accelerator = Accelerator(cpu=pick_device(device).type == "cpu")
+        self.device = self.accelerator.device
+        out.mkdir(parents=True, exist_ok=True)
+        mine = json.loads(json.dumps({**asdict(recipe), "seed": seed}))
+        note = out / "run.json"
+        if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != mine:
+            raise ValueError(f"{note} tells of another run: take another folder, or remove it")
+        if self.accelerator.is_main_process:
+            note.write_text(json.dumps(mine, ensure_ascii=False, indent=1), encoding="utf-8")
+
+    def make(self) -> Path:
+        """The autoencoder, its latents, the diffusion; each only if it is not there yet."""
+        autoencoder, card = self.autoencoder()
+        return self.diffusion(autoencoder, self.latents(autoencoder), card)
+
+    # ---- first training: pictures to small latents and back
+    def autoencoder(self) -> tuple[KLAutoencoder, dict[str, Any]]:
+        """The trained autoencoder, whose latents are white, and its card."""
+        file = self.out / "autoencoder.safetensors"
+        torch.manual_seed(self.seed)
+        model = self._placed(KLAutoencoder(**self.recipe.parts["autoencoder"]))
+        if not file.is_file():
+            seconds = self._train("autoencoder", model, self._pictures, autoencoder_loss)
+            pictures = self._scenes(1024, number(self.seed, 3)).images()
+            whiten(model, pictures.to(self.device))
+            self._save(file, model, seconds)
+        card = load_checkpoint(file, model)
+        return model.eval().requires_grad_(False), card
+
+    def _pictures(self, step: int) -> Batch:
+        """New pictures for a step, and the noise of their latents."""
+        recipe, count = self.recipe, self.recipe.batch["autoencoder"]
+        scenes = self._scenes(count, number(self.seed, 1, step), split="all")
+        sizes = recipe.parts["autoencoder"]["latent_channels"], *[recipe.parts["size"]] * 2
+        noise = torch.randn(count, *sizes, generator=source(self.seed, 2, step))
+        return scenes.images(), noise
+
+    # ---- what the second training reads
+    @torch.no_grad()
+    def latents(self, autoencoder: KLAutoencoder) -> dict[str, Tensor]:
+        """Latents z of all the scenes, and the words `ids` of their captions in all tellings."""
+        file = self.out / "latents.safetensors"
+        if not file.is_file() and self.accelerator.is_main_process:
+            scenes, parts = self._scenes(self.recipe.scenes, number(self.seed, 4)), []
+            for rows in torch.arange(len(scenes)).split(256):
+                pictures = scenes.images(rows.tolist()).to(self.device)
+                parts.append(autoencoder.encode(pictures)[0].to("cpu", torch.float16))
+                self.tell("latents", int(rows[-1]) + 1, len(scenes), 0.0)
+            words = vocabulary_of(self.recipe.parts)
+            ids = [words.encode(tellings(scenes.scene(row))) for row in range(len(scenes))]
+            save_tensors(file, {"z": torch.cat(parts), "ids": torch.stack(ids)})
+        self.accelerator.wait_for_everyone()
+        return read_tensors(file)
+
+    # ---- second training: noise to latents, told the words
+    def diffusion(
+        self, autoencoder: KLAutoencoder, data: dict[str, Tensor], card: dict[str, Any]
+    ) -> Path:
+        """Train the U-Net and the reader together; write the checkpoint of the whole model."""
+        file = self.out / "text-to-image.safetensors"
+        if file.is_file():
+            return file
+        torch.manual_seed(self.seed)
+        model = self._placed(TextToImage.build(self.recipe.parts).model)
+        model.autoencoder.load_state_dict(autoencoder.state_dict())
+        model.autoencoder.requires_grad_(False)
+        loss_fn = partial(velocity_loss, schedule=model.schedule)
+        seconds = self._train("diffusion", model, partial(self._latents, data=data), loss_fn)
+        total = {name: round(card[name] + seconds[name]) for name in seconds}
+        self._save(file, model, {"config": self.recipe.parts, **total}, dtype=torch.float16)
+        return file
+
+    def _latents(self, step: int, data: dict[str, Tensor]) -> Batch:
+        """Latents, words, times and noise of a step; every tenth caption is forgotten."""
+        random, count = source(self.seed, 5, step), self.recipe.batch["diffusion"]
+        rows = torch.randint(len(data["z"]), (count,), generator=random)
+        telling = torch.randint(data["ids"].shape[1], (count,), generator=random)
+        forget = torch.rand(count, 1, generator=random) < 0.1
+        empty = vocabulary_of(self.recipe.parts).empty(1)
+        ids = torch.where(forget, empty, data["ids"][rows, telling])
+        # More often late than early: where noise is strong, the words decide.
+        times = (self.recipe.parts["T"] * torch.rand(count, generator=random) ** 0.75).long()
+        z = data["z"][rows].float()
+        return z, ids, times, torch.randn(z.shape, generator=random)
+
+    # ---- what both share
+    def _placed(self, model: nn.Module) -> Any:
+        model.to(self.device)
+        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _scenes(self, count: int, seed: int, split: str = "train") -> Shapes:
+        recipe = self.recipe
+        return Shapes(recipe.pixels, count, seed, subset=recipe.subset, split=split)
+
+    def _train(
+        self, stage: str, model: nn.Module, make_batch: Callable[[int], Batch], loss_fn: Callable
+    ) -> dict[str, float]:
+        plan, state = self.recipe.plan(stage), self.out / f"{stage}-state.safetensors"
+        return train_resumable(
+            model,
+            make_batch,
+            loss_fn,
+            plan,
+            state,
+            accelerator=self.accelerator,
+            tell=lambda step, loss: self.tell(stage, step, plan.steps, loss),
+        )
+
+    def _save(self, file: Path, model: nn.Module, card: dict[str, Any], **options: Any) -> None:
+        if self.accelerator.is_main_process:
+            about = {
+                "seed": self.seed,
+                "steps": self.recipe.steps,
+                "parameters": sum(weight.numel() for weight in model.parameters()),
+                "torch": torch.__version__,
+                "device": self.device.type,
+                "processes": self.accelerator.num_processes,
+            }
+            save_checkpoint(file, model, {**about, **card}, **options)
+        self.accelerator.wait_for_everyone()
+
+
+def autoencoder_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """|x − x̂| + (x − x̂)², and a whisper of the KL divergence that keeps latents compact."""
+    pictures, noise = batch
+    again, mean, log_variance = model(pictures, noise)
+    rebuilt = F.l1_loss(again, pictures) + F.mse_loss(again, pictures)
+    return rebuilt + 1e-4 * gaussian_kl(mean, log_variance).mean() / mean[0].numel()
+
+
+@torch.no_grad()
+def whiten(model: KLAutoencoder, pictures: Tensor) -> None:
+    """Turn and stretch the latents so that their channels are uncorrelated, of mean 0, variance 1.
+
+    z ↦ C^(−1/2) (z − z̄), folded into the layers around z; decoding undoes it
+
+    As trained, the colours of large areas fill a few directions, and what tells a star from a
+    heart hides in directions twenty times narrower: noise would drown it from the first step on.
+    Published models only divide by one standard deviation. The encoder is certain afterwards.
+    """
+    z = rearrange(model.encode(pictures)[0], "b c h w -> (b h w) c").double()
+    centre, (values, vectors) = z.mean(0), torch.linalg.eigh(torch.cov(z.T))
+    white = vectors @ torch.diag(values.rsqrt()) @ vectors.T
+    half, into, out = z.shape[1], model.quant_conv.state_dict(), model.post_quant_conv.state_dict()
+    weight, bias = into["weight"][:half, :, 0, 0].double(), into["bias"][:half].double()
+    into["weight"].zero_()
+    into["bias"].fill_(-30.0)  # of the log-variances
+    into["weight"][:half, :, 0, 0] = white @ weight
+    into["bias"][:half] = white @ (bias - centre)
+    weight = out["weight"][:, :, 0, 0].double()
+    out["bias"] += weight @ centre
+    out["weight"][:, :, 0, 0] = weight @ torch.linalg.inv(white)
+
+
+def velocity_loss(model: nn.Module, batch: Batch, *, schedule: NoiseSchedule) -> Tensor:
+    """The diffusion's loss of a batch of latents, words, times and noise."""
+    z, ids, times, noise = batch
+    return denoising_loss(model, z, times, noise, schedule, ids, prediction="velocity")
+
+
+def vocabulary_of(parts: dict[str, Any]) -> Vocabulary:
+    """The words of a configuration."""
+    return Vocabulary(parts["words"], parts["length"], parts["aliases"])
+
+
+def tellings(scene: Scene) -> list[str]:
+    """Ways to ask for a scene, in English and Korean: in full, and as people do.
+
+    "large" may be left out, and a white background: they are what is meant where nothing is said.
+    """
+    found = []
+    for language, large in (("en", "large "), ("ko", "큰 ")):
+        full = caption(scene, language)
+        short = caption(scene, language, background=scene.background != "white")
+        found += [full, short, short.replace(large, "")]
+    return found
+
+
+def number(*parts: int) -> int:
+    """A seed for a purpose: one number made of several."""
+    return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:7], "big")
+
+
+def source(*parts: int) -> torch.Generator:
+    """A generator for a purpose, see `number`."""
+    return torch.Generator().manual_seed(number(*parts))

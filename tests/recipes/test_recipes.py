@@ -1,0 +1,136 @@
+"""Recipes: a killed run ends as if it had not been, two processes as one."""
+
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import randomise, rejects
+
+from mmcourse import recipes
+from mmcourse.data import Shapes, parse, sample_scene
+from mmcourse.diffusion import TextToImage
+from mmcourse.diffusion.autoencoder import KLAutoencoder
+from mmcourse.recipes.resume import Plan
+from mmcourse.recipes.text_to_image import PARTS, tellings, vocabulary_of, whiten
+from mmcourse.weights import sha256
+
+SCRIPT = Path(__file__).parent / "tiny_recipe.py"
+TINY = runpy.run_path(str(SCRIPT))["TINY"]
+
+
+def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    done = run(sys.executable, SCRIPT, folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def losses(folder: Path, rank: int = 0) -> list:
+    return json.loads((folder / f"losses-{rank}.json").read_text())
+
+
+def test_a_run_ends_with_a_model_that_draws(whole: Path) -> None:
+    model = TextToImage.load(whole / "text-to-image.safetensors", device="cpu")
+    assert model.generate(["a big red circle", "빨간 동그라미"], steps=2).shape == (
+        2,
+        3,
+        16,
+        16,
+    )
+    card = json.loads((whole / "text-to-image.json").read_text())
+    assert card["seed"] == 3
+    assert card["parameters"] == sum(p.numel() for p in model.model.parameters())
+
+
+def test_a_killed_run_ends_with_the_same_weights(whole: Path, tmp_path: Path) -> None:
+    for stage, step in (("autoencoder", 5), ("diffusion", 4)):
+        killed = run(sys.executable, SCRIPT, tmp_path, stage, str(step))
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    done = run(sys.executable, SCRIPT, tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("autoencoder", "text-to-image"):
+        assert sha256(tmp_path / f"{name}.safetensors") == sha256(whole / f"{name}.safetensors")
+    assert losses(tmp_path) == losses(whole)[-len(losses(tmp_path)) :]
+
+
+def test_two_processes_give_the_losses_of_one(whole: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    options = ["--num_processes", "2", "--num_machines", "1", "--main_process_port", "0"]
+    plain = ["--mixed_precision", "no", "--dynamo_backend", "no"]
+    # without mpirun, this is how accelerate starts several processes on one CPU
+    done = run(*launch, *options, *plain, SCRIPT, tmp_path, ACCELERATE_USE_CPU="true")
+    assert done.returncode == 0, done.stderr
+    wanted = [loss for stage, _, loss in losses(whole) if stage != "latents"]
+    assert len(wanted) == 7 + 9
+    for rank in range(2):
+        found = [loss for stage, _, loss in losses(tmp_path, rank) if stage != "latents"]
+        torch.testing.assert_close(torch.tensor(found), torch.tensor(wanted), rtol=2e-3, atol=1e-4)
+
+
+def test_white_latents_decode_to_the_same_pictures() -> None:
+    torch.manual_seed(0)
+    model = randomise(KLAutoencoder(**TINY.parts["autoencoder"])).eval()
+    pictures = Shapes(16, 64, split="all").images()
+    before = model.encode(pictures)[0]
+    again = model.decode(before)
+    assert torch.cov(before.transpose(0, 1).flatten(1)).trace() < 1  # far from white
+    whiten(model, pictures)
+    z, log_variance = model.encode(pictures)
+    rows = z.transpose(0, 1).flatten(1)
+    torch.testing.assert_close(torch.cov(rows), torch.eye(len(rows)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(rows.mean(1), torch.zeros(len(rows)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(model.decode(z), again, atol=1e-4, rtol=1e-4)
+    assert log_variance.max() == -30
+
+
+def test_a_folder_keeps_to_its_run(whole: Path) -> None:
+    with rejects("tells of another run"):
+        recipes.run("text-to-image", whole, steps=1, device="cpu")
+    with rejects("no recipe 'emoji'; there are text-to-image"):
+        recipes.run("emoji", whole)
+
+
+def test_the_learning_rate_rises_then_falls() -> None:
+    plan = Plan(1000, 1e-3, warm=100)
+    paces = [plan.pace(step) for step in range(1000)]
+    assert paces[0] == pytest.approx(0.01, rel=1e-3)
+    assert max(paces) == pytest.approx(0.98, abs=0.01)
+    assert paces.index(max(paces)) == 99
+    assert paces[-1] == pytest.approx(0.01, abs=1e-3)
+
+
+def test_every_telling_asks_for_the_scene_and_is_known() -> None:
+    generator = torch.Generator().manual_seed(0)
+    words = vocabulary_of(PARTS)
+    for _ in range(200):
+        scene = sample_scene(generator=generator)
+        told = tellings(scene)
+        assert all(parse(text) == scene for text in told)
+        assert words.encode(told).shape == (6, 18)
+
+
+def test_other_words_are_read_as_known_ones() -> None:
+    words = vocabulary_of(PARTS)
+    for text, same in (
+        ("The big red plus", "a large red cross"),
+        ("커다란 빨간색 네모", "큰 빨간 사각형"),
+    ):
+        assert torch.equal(words.encode([text]), words.encode([same]))
+        assert parse(text) == parse(same)

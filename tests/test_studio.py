@@ -1,0 +1,171 @@
+"""Drawing, laying out and judging, on a model that draws by heart."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import randomise, rejects
+from lessons import ROOT
+from PIL import Image
+
+from mmcourse import cli, studio
+from mmcourse.data import Shapes, parse, place, render
+from mmcourse.diffusion import TextToImage
+from mmcourse.recipes.text_to_image import PARTS
+from mmcourse.training import save_checkpoint
+
+
+class Illustrator:
+    """Draws what is asked for with the renderer, or always the same."""
+
+    def __init__(self, stubborn: bool = False) -> None:
+        self.stubborn = stubborn
+
+    def generate(self, prompts: list[str], *, seed: int, **options: object) -> torch.Tensor:
+        if self.stubborn:
+            prompts = ["a large red circle on black"] * len(prompts)
+        generator = torch.Generator().manual_seed(seed)
+        return render([place(parse(text), generator=generator) for text in prompts], 64)
+
+
+def test_the_examination_praises_the_perfect_and_sees_through_the_stubborn() -> None:
+    rows = list(studio.examination(Illustrator(), count=12))
+    assert len(rows) == 3 * 2 * 2
+    # the oracle itself misreads a crowded picture now and then
+    assert min(row["exact"] for row in rows) >= 0.9
+    assert {(row["pairs"], row["language"]) for row in rows} == {
+        (pairs, language) for pairs in ("seen", "held-out") for language in ("en", "ko")
+    }
+    stubborn = list(studio.examination(Illustrator(stubborn=True), count=12))
+    assert max(row["all"] for row in stubborn) <= 0.2
+
+
+def test_agreement_is_the_mean_of_the_scores() -> None:
+    data = Shapes(64, 6, objects=2)
+    scenes, pictures = data.scenes(range(6)), data.images()
+    assert studio.agreement(pictures, scenes)["all"] == 1
+    swapped = studio.agreement(pictures, scenes[1:] + scenes[:1])
+    assert swapped["exact"] == 0
+    with rejects("one scene for each picture"):
+        studio.agreement(pictures, scenes[1:])
+
+
+def test_layout_puts_pictures_in_rows() -> None:
+    pictures = torch.arange(3.0).reshape(3, 1, 1, 1).expand(3, 3, 4, 4) / 10
+    whole = studio.layout(pictures, 2, gap=1)
+    assert whole.shape == (3, 9, 9)
+    assert whole[0, 0, 0] == 0
+    torch.testing.assert_close(whole[0, 0, 8], torch.tensor(0.1))
+    torch.testing.assert_close(whole[0, 8, 0], torch.tensor(0.2))
+    assert whole[0, 8, 8] == 1  # nothing there: white
+    assert whole[0, 4, 0] == 1
+    with rejects("columns must be at least 1"):
+        studio.layout(pictures, 0)
+
+
+def test_a_saved_picture_has_its_colours(tmp_path: Path) -> None:
+    picture = torch.tensor([1.0, -1.0, 0.0]).reshape(3, 1, 1).expand(3, 2, 2)
+    studio.save_picture(picture, tmp_path / "a.png", enlarge=3)
+    found = Image.open(tmp_path / "a.png")
+    assert found.size == (6, 6)
+    assert found.getpixel((5, 5)) == (255, 0, 128)
+    with rejects("end the file's name in .png"):
+        studio.save_picture(picture, tmp_path / "a.paint")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    parts = {**PARTS, "T": 20, "reader": {"width": 8, "depth": 1, "num_heads": 2}}
+    parts["autoencoder"] = {**PARTS["autoencoder"], "channels": [8, 8]}
+    parts["unet"] = {**PARTS["unet"], "channels": [8, 8], "num_heads": 2}
+    model = TextToImage.build(parts)
+    randomise(model.model, scale=0.3)
+    file = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
+    save_checkpoint(file, model.model, {"config": parts})
+    return file
+
+
+def mmcourse(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mmcourse", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+
+
+def test_the_command_draws_a_grid(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.png"
+    words = ["a red circle", "검은 배경에 파란 별"]
+    options = ["--grid", "3", "--steps", "2", "--enlarge", "1", "--json"]
+    done = mmcourse("generate", *words, "--out", out, "--model", tiny, *options)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["pictures"] == 6
+    assert Image.open(out).size == (3 * 66 - 2, 2 * 66 - 2)
+
+
+def test_a_strip_goes_from_noise_to_the_picture(tiny: Path) -> None:
+    model = TextToImage.load(tiny, device="cpu")
+    frames = studio.strip(model, "a red circle", frames=4, steps=6, seed=2)
+    assert frames.shape == (4, 3, 64, 64)
+    torch.testing.assert_close(frames[-1:], model.generate("a red circle", steps=6, seed=2))
+    with rejects("frames must be at least 2"):
+        studio.strip(model, "a red circle", frames=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["a red cirkle"], "unknown word 'cirkle'; the nearest known: circle"),
+        (["   "], "at least one word"),
+        (["a red circle", "--steps", "0"], "--steps"),
+        (["a red circle", "--steps", "2000"], "steps must be"),
+        (["a red circle", "--scale", "nan"], "finite"),
+        (["a red circle", "--model", "nothing"], "no checkpoint 'nothing'"),
+        (["a red circle", "--device", "abacus"], "device must be"),
+        (["a red circle", "--out", "FOLDER/gone/a.png"], "No such file or directory"),
+        (["a red circle", "--out", "FOLDER/a.paint"], "end the file's name in .png"),
+        (["a red circle", "a blue star", "--strip", "3"], "one prompt"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(
+    tiny: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = [word.replace("FOLDER", str(tmp_path)) for word in arguments]
+    if "--model" not in words:
+        words += ["--model", str(tiny)]
+    if "--out" not in words:
+        words += ["--out", str(tmp_path / "a.png")]
+    if "--steps" not in words:
+        words += ["--steps", "2"]
+    refuse(["generate", *words], says, monkeypatch, capsys)
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_training_and_judging_ask_for_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = ["train", "emoji-to-text", "--out", str(tmp_path)]
+    refuse(train, "no recipe 'emoji-to-text'; there are text-to-image", monkeypatch, capsys)
+    refuse(["evaluate", "nothing"], "no checkpoint 'nothing'", monkeypatch, capsys)
+
+
+def refuse(
+    words: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The command ends with status 2 and one line that says why."""
+    monkeypatch.setattr(sys, "argv", ["mmcourse", *words])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    told = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert says in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""
