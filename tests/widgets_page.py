@@ -2,17 +2,19 @@
 
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ipywidgets.embed import dependency_state, embed_data
+from playwright.sync_api import Locator, Page, expect
 
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
 from mmcourse.widgets import (
     AttentionExplorer,
     DenoisingScrubber,
+    GuidanceGrid,
     MaskedWords,
     NoiseScheduleExplorer,
     PatchAttention,
@@ -49,7 +51,7 @@ def attention(**options: Any) -> AttentionExplorer:
         {"name": "What is “it”?", "sentence": 0, "layer": 1, "head": 0, "pinned": 7},
         {"name": "No peeking", "sentence": 1, "pinned": 4, "note": "Later words are hidden."},
     ]
-    return AttentionExplorer.from_sentences(sentences, presets=presets, **options)
+    return AttentionExplorer.from_sentences(sentences, **{"presets": presets, **options})
 
 
 def scene(size: int = 24) -> np.ndarray:
@@ -67,7 +69,7 @@ def noise(**options: Any) -> NoiseScheduleExplorer:
         {"name": "Late", "step": 900, "slip": False},
         {"name": "The slip", "step": 900, "slip": True, "schedule": 2, "note": "Too much is left."},
     ]
-    return NoiseScheduleExplorer(scene(), schedules=schedules, presets=presets, **options)
+    return NoiseScheduleExplorer(scene(), schedules=schedules, **{"presets": presets, **options})
 
 
 def scrubber(**options: Any) -> DenoisingScrubber:
@@ -78,14 +80,9 @@ def scrubber(**options: Any) -> DenoisingScrubber:
     noisy = [np.sqrt(s) * clean + np.sqrt(1 - s) * grain for s in shares]
     frames = np.stack([noisy, [s * clean for s in shares]]).clip(-1, 1)
     labels = [f"t = {t}" for t in np.linspace(999, 0, 11).round().astype(int)]
-    return DenoisingScrubber(
-        frames,
-        labels=labels,
-        tracks=["x_t", "x̂₀ predicted"],
-        curve={"distance": 1 - shares},
-        presets=[{"name": "Half way", "frame": 5}],
-        **options,
-    )
+    named = {"labels": labels, "tracks": ["x_t", "x̂₀ predicted"], "curve": {"distance": 1 - shares}}
+    presets = [{"name": "Half way", "frame": 5}]
+    return DenoisingScrubber(frames, **named, **{"presets": presets, **options})
 
 
 def patch_weights(pictures: int = 2, side: int = 4, seed: int = 0) -> np.ndarray:
@@ -103,9 +100,8 @@ def patches(**options: Any) -> PatchAttention:
         {"name": "One patch", "pinned": 6, "layer": 0, "head": 0, "note": "Few look far."},
         {"name": "All layers", "pinned": 0, "layer": -1},
     ]
-    return PatchAttention(
-        images, patch_weights(), names=["left", "right"], presets=presets, **options
-    )
+    options = {"names": ["left", "right"], "presets": presets, **options}
+    return PatchAttention(images, patch_weights(), **options)
 
 
 def masked(**options: Any) -> MaskedWords:
@@ -125,7 +121,7 @@ def masked(**options: Any) -> MaskedWords:
         {"name": "Hairy", "sentence": 0, "position": 4, "note": "What may a dog be?"},
         {"name": "밤", "sentence": 1, "position": 1},
     ]
-    return MaskedWords(sentences, vocabulary, presets=presets, **options)
+    return MaskedWords(sentences, vocabulary, **{"presets": presets, **options})
 
 
 def sampling(**options: Any) -> SamplingExplorer:
@@ -140,9 +136,29 @@ def sampling(**options: Any) -> SamplingExplorer:
                 logits[row, longer[-1]] = 4 - 0.5 * (longer[-1] % 2)
     presets = [
         {"name": "Greedy", "temperature": 0.0, "top_k": 0, "top_p": 1.0},
-        {"name": "Nucleus", "temperature": 1.0, "top_k": 0, "top_p": 0.9, "note": "Few are left."},
+        {"name": "Nucleus", "top_p": 0.9, "top_k": 0, "draws": 100, "note": "Few are left."},
     ]
-    return SamplingExplorer(logits, prefixes, words, prefix=1, presets=presets, **options)
+    return SamplingExplorer(logits, prefixes, words, **{"prefix": 1, "presets": presets, **options})
+
+
+def guidance(**options: Any) -> GuidanceGrid:
+    """Two classes of four noises at nine scales; the pictures grow brighter with the scale."""
+    scales = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0]
+    noises = [np.roll(scene(10), shift, axis=-1) for shift in range(4)]
+    classes = np.stack([noises, [np.flip(one, axis=0) for one in noises]])[:, :, None]
+    shares = np.linspace(0.3, 1, 9).reshape(9, 1, 1, 1)
+    curves = {"judge agrees": 1 - 0.9 ** np.arange(9), "coverage": np.linspace(0.9, 0.3, 9)}
+    named = {"scales": scales, "labels": ["disc", "hole"], "curves": curves}
+    presets = [
+        {"name": "No guidance", "label": 0, "scale": 2, "note": "Varied."},
+        {"name": "Too much", "label": 1, "seed": 3, "scale": 8},
+    ]
+    options = {"real": {"coverage": 0.93}, "presets": presets, **options}
+    return GuidanceGrid(classes * shares, **named, **options)
+
+
+# What is asked of every widget is asked of these: one line for a new one.
+MAKERS: list[Callable[..., Any]] = [attention, guidance, masked, noise, patches, sampling, scrubber]
 
 
 def themes() -> list[str]:
@@ -188,3 +204,36 @@ def page(path: Path, views: Sequence[Any], *, theme: str = "light", state: Any =
 <script defer src="{HOST.as_uri()}"></script></body></html>"""
     path.write_text(html, encoding="utf-8")
     return path.as_uri()
+
+
+# ---- in a browser ----
+
+# What is drawn: canvases and curves; in a widget that has neither, its lists of bars.
+PICTURES = """host => {
+  const canvases = Array.from(host.querySelectorAll("canvas"), (c) => c.toDataURL());
+  const curves = Array.from(host.querySelectorAll("svg:not(.mm-swatch)"), (s) => s.innerHTML);
+  const drawn = [...canvases, ...curves];
+  return drawn.length ? drawn : Array.from(host.querySelectorAll("ol"), (o) => o.innerHTML); }"""
+DESCRIPTIONS = """host => Array.from(host.querySelectorAll("[role=img]"),
+  (node) => node.getAttribute("aria-label"))"""
+
+
+def shown(opened: Page, index: int = 0) -> Locator:
+    """A widget of the page, once it stands there."""
+    found = opened.locator(".mm-host").nth(index)
+    expect(found.locator(".mm-widget")).to_be_visible()
+    expect(found.locator(".mm-summary")).not_to_be_empty()
+    return found
+
+
+def changes(widget: Locator, act: Callable[[], None], *, silent: bool = False) -> None:
+    """Pictures and sentence differ after the act; if silent, pictures and their descriptions."""
+    said = widget.locator(".mm-summary")
+    pictures, sentence = widget.evaluate(PICTURES), said.inner_text()
+    described = widget.evaluate(DESCRIPTIONS)
+    act()
+    if silent:
+        assert widget.evaluate(DESCRIPTIONS) != described, "the descriptions stayed the same"
+    else:
+        expect(said).not_to_have_text(sentence)
+    assert widget.evaluate(PICTURES) != pictures, "the picture stayed the same"

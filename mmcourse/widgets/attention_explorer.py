@@ -94,7 +94,7 @@ class AttentionExplorer(CourseWidget):
     def _limits(self, state: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         last = len(self.sentences) - 1
         which = state.get("sentence", self.sentence)
-        if not 0 <= which <= last:
+        if not (isinstance(which, int) and 0 <= which <= last):
             return {"sentence": (0, last)}
         layers, heads, rows, _ = self.sentences[which]["shape"]
         limits = {"layer": (0, layers - 1), "head": (-1, heads - 1), "pinned": (0, rows - 1)}

@@ -77,7 +77,7 @@ class MaskedWords(CourseWidget):
     def _limits(self, state: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         last = len(self.sentences) - 1
         which = state.get("sentence", self.sentence)
-        if not 0 <= which <= last:
+        if not (isinstance(which, int) and 0 <= which <= last):
             return {"sentence": (0, last)}
         places = len(self.sentences[which]["tokens"])
         return {"sentence": (0, last), "position": (0, places - 1)}

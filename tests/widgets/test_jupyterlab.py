@@ -11,11 +11,13 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import open_page
 from nbformat import v4, write
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
+from widgets_page import MAKERS, PICTURES, attention, changes, masked, patches, sampling, scrubber
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -23,24 +25,21 @@ TESTS = Path(__file__).parents[1]
 SETUP = f"""
 import json, sys
 sys.path.insert(0, {str(TESTS)!r})
-from widgets_page import attention, noise, scrubber
+from widgets_page import MAKERS
 
-def follow(widget, *names):
+def follow(widget):
     def note(change):
         with open("seen.jsonl", "a") as file:
             file.write(json.dumps([type(widget).__name__, change.name, change.new]) + "\\n")
-    widget.observe(note, list(names))
+    widget.observe(note, list(widget._controls))
     return widget
 
-answer = scrubber()
+made = {{make.__name__: follow(make()) for make in MAKERS}}
+answer = made["scrubber"]
 answer.observe(lambda change: setattr(answer, "frame", 9) if change.new == 1 else None, "frame")
 """
-CELLS = [
-    SETUP,
-    'follow(attention(), "layer", "pinned")',
-    'follow(noise(), "step", "slip")',
-    'follow(answer, "frame")',
-]
+CELLS = [SETUP, *(f"made[{make.__name__!r}]" for make in MAKERS)]
+every = pytest.mark.parametrize("make", MAKERS)
 
 
 def free_port() -> int:
@@ -102,7 +101,9 @@ def notebook(browser: Browser, lab: tuple[str, Path]) -> Iterator[Page]:
     address, _ = lab
     where = f"{address}/lab/tree/widgets.ipynb?reset"
     # JupyterLab itself writes to the console; what counts here is that nothing goes outside.
-    with open_page(browser, where, height=1400, allow=(address,), clean=False) as page:
+    # The window is so high that every cell stands in sight: those out of it are not drawn.
+    high = 1000 * len(CELLS)
+    with open_page(browser, where, height=high, allow=(address,), clean=False) as page:
         page.wait_for_function("window.jupyterapp?.started", timeout=90_000)
         page.evaluate("window.jupyterapp.started")
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=90_000)
@@ -112,7 +113,7 @@ def notebook(browser: Browser, lab: tuple[str, Path]) -> Iterator[Page]:
             timeout=90_000,
         )
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        expect(page.locator(".mm-widget")).to_have_count(3, timeout=90_000)
+        expect(page.locator(".mm-widget")).to_have_count(len(MAKERS), timeout=90_000)
         yield page
 
 
@@ -128,30 +129,87 @@ def seen(lab: tuple[str, Path]) -> Callable[[str, str, object], None]:
     return wait
 
 
-def test_moving_a_control_moves_the_kernel(notebook: Page, seen) -> None:
-    attention = notebook.locator(".mm-widget").nth(0)
-    attention.get_by_label("Layer", exact=True).press("End")
+@pytest.fixture
+def widget(notebook: Page) -> Callable[[Callable[..., Any]], Locator]:
+    """A widget of the notebook, by its maker."""
+    return lambda make: notebook.locator(".mm-widget").nth(MAKERS.index(make))
+
+
+# ---- every widget ----
+
+
+@every
+def test_it_draws_and_fills_its_place(widget, make: Any) -> None:
+    expect(widget(make).locator(".mm-summary")).not_to_be_empty()
+    drawn = widget(make).evaluate(PICTURES)
+    assert drawn
+    assert all(drawn)
+    box = widget(make).bounding_box()
+    assert box is not None
+    assert box["width"] > 500
+
+
+@every
+def test_a_preset_reaches_the_kernel_whole(widget, seen, make: Any) -> None:
+    made = make()
+    state = {name: made.presets[-1].get(name) for name in made._controls}
+    moved = {n: v for n, v in state.items() if v is not None and v != getattr(made, n)}
+    assert moved
+    group = widget(make).get_by_role("group", name="Try this")
+    changes(widget(make), group.get_by_role("button").last.click)
+    for name, value in moved.items():
+        seen(type(made).__name__, name, value)
+
+
+# ---- each its own controls ----
+
+
+def test_attention(widget, seen) -> None:
+    explorer = widget(attention)
+    explorer.get_by_label("Layer", exact=True).press("End")
     seen("AttentionExplorer", "layer", 1)
-    attention.get_by_role("toolbar").get_by_role("button").nth(3).click()
+    explorer.get_by_role("toolbar").get_by_role("button").nth(3).click()
     seen("AttentionExplorer", "pinned", 3)
 
 
-def test_presets_reach_the_kernel_whole(notebook: Page, seen) -> None:
-    noise = notebook.locator(".mm-widget").nth(1)
-    noise.get_by_role("button", name="The slip").click()
-    seen("NoiseScheduleExplorer", "step", 900)
-    seen("NoiseScheduleExplorer", "slip", True)
+def test_masked_words(widget, seen) -> None:
+    explorer = widget(masked)
+    explorer.get_by_label("Sentence", exact=True).select_option(index=0)
+    seen("MaskedWords", "sentence", 0)
+    words = explorer.get_by_role("toolbar").get_by_role("button")
+    changes(explorer, words.nth(2).click)
+    seen("MaskedWords", "position", 3)
+    words.nth(2).press("ArrowLeft")  # the arrow keys are the widget's, not the notebook's
+    words.nth(1).press("Enter")
+    seen("MaskedWords", "position", 2)
 
 
-def test_the_kernel_answers(notebook: Page, seen) -> None:
-    scrubber = notebook.locator(".mm-widget").nth(2)
-    scrubber.get_by_label("Frame", exact=True).press("ArrowRight")
+def test_patch_attention(widget, seen) -> None:
+    explorer = widget(patches)
+    explorer.get_by_label("Layer", exact=True).select_option(index=1)
+    seen("PatchAttention", "layer", 1)
+    explorer.get_by_label("Head", exact=True).select_option(index=1)
+    seen("PatchAttention", "head", 1)
+    board = explorer.get_by_role("group", name="Patches")
+    for key in ("Home", "ArrowRight", "ArrowDown", "Enter"):
+        board.press(key)
+    seen("PatchAttention", "pinned", 5)
+
+
+def test_sampling(widget, seen) -> None:
+    explorer = widget(sampling)
+    explorer.get_by_label("Temperature", exact=True).press("ArrowRight")
+    seen("SamplingExplorer", "temperature", 1.1)
+    explorer.get_by_role("button", name="Clear", exact=True).click()
+    explorer.get_by_role("button", name="Draw", exact=True).click()
+    seen("SamplingExplorer", "draws", 1)
+    explorer.get_by_role("button", name="Append “old”").click()
+    seen("SamplingExplorer", "prefix", 2)
+
+
+def test_the_kernel_answers(widget, seen) -> None:
+    film = widget(scrubber)
+    film.get_by_label("Frame", exact=True).press("Home")
+    film.get_by_label("Frame", exact=True).press("ArrowRight")
     seen("DenoisingScrubber", "frame", 1)
-    expect(scrubber.locator(".mm-summary")).to_contain_text("Frame 10 of 11", timeout=30_000)
-
-
-def test_the_widgets_fill_their_place(notebook: Page) -> None:
-    for index in range(3):
-        box = notebook.locator(".mm-widget").nth(index).bounding_box()
-        assert box is not None
-        assert box["width"] > 500
+    expect(film.locator(".mm-summary")).to_contain_text("Frame 10 of 11", timeout=30_000)

@@ -1,15 +1,13 @@
 """Masked words: what the widget accepts and carries, and how it answers on a page."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from browser import open_page, violations
 from helpers import rejects
-from playwright.sync_api import Browser, Locator, expect
-from widgets_page import masked, page
+from playwright.sync_api import expect
+from widgets_page import changes, masked
 
 from mmcourse.widgets import MaskedWords
 
@@ -83,7 +81,6 @@ def test_it_refuses_states_and_too_much() -> None:
             {"presets": [{"name": "x", "position": 3}]},
             "position must be a whole number from 0 to 2",
         ),
-        ({"presets": [{"name": "x", "word": 1}]}, "a preset has a name and some of"),
     ]:
         with rejects(message):
             MaskedWords([one()], VOCABULARY, **options)
@@ -95,49 +92,35 @@ def test_it_refuses_states_and_too_much() -> None:
         MaskedWords([one()] * 400, VOCABULARY)
 
 
+def test_words_for_shares_and_the_nearest_word_to_hide(run) -> None:
+    code = "[0.5, 0.0994, 0.0996, 0.02, 0.0004, 0].map(m.percent)"
+    said = ["50 %", "9.9 %", "10 %", "2.0 %", "< 0.1 %", "0.0 %"]
+    assert run(code, widget="masked_words") == said
+    lists = [[], [1], [], [1], []]
+    code = "[0, 1, 2, 3, 4, 9].map((i) => m.nearest(x, i))"
+    assert run(code, lists, widget="masked_words") == [1, 1, 1, 3, 3, 3]
+
+
 # ---- on a page ----
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """The address of a page with the widget, in a theme."""
-    folder = tmp_path_factory.mktemp("masked")
-    widget = masked(caption="A caption.")
-    return lambda theme: page(folder / f"{theme}.html", [widget], theme=theme)
-
-
-def shown(opened: Any) -> Locator:
-    host = opened.locator(".mm-host").first
-    expect(host.locator(".mm-summary")).not_to_be_empty()
-    return host
-
-
-def changes(widget: Locator, act: Callable[[], None]) -> None:
-    bars, sentence = widget.locator(".mm-guesses"), widget.locator(".mm-summary").inner_text()
-    before = bars.inner_html()
-    act()
-    expect(widget.locator(".mm-summary")).not_to_have_text(sentence)
-    assert bars.inner_html() != before, "the bars stayed the same"
-
-
 @pytest.mark.browser
-def test_words_by_pointer_and_keyboard(browser: Browser, address) -> None:
-    with open_page(browser, address("light")) as opened:
-        widget = shown(opened)
+def test_words_by_pointer_and_keyboard(show) -> None:
+    with show(masked) as widget:
         words = widget.get_by_role("toolbar", name="Word to hide").get_by_role("button")
         expect(words).to_have_count(4)  # not [CLS] and [SEP]
         expect(words.first).to_contain_text("[MASK]")
         changes(widget, words.nth(1).hover)
         expect(words.nth(1)).to_contain_text("[MASK]")
         expect(words.first).to_have_text("my")
-        changes(widget, lambda: opened.mouse.move(0, 0))
+        changes(widget, lambda: widget.page.mouse.move(0, 0))
         changes(widget, words.nth(2).click)
-        opened.mouse.move(0, 0)
+        widget.page.mouse.move(0, 0)
         expect(words.nth(2)).to_have_attribute("aria-pressed", "true")
         words.nth(2).focus()
-        changes(widget, lambda: opened.keyboard.press("ArrowRight"))
+        changes(widget, lambda: widget.page.keyboard.press("ArrowRight"))
         expect(words.nth(3)).to_be_focused()
-        opened.keyboard.press("Enter")
+        widget.page.keyboard.press("Enter")
         expect(words.nth(3)).to_have_attribute("aria-pressed", "true")
         expect(widget.locator(".mm-summary")).to_contain_text("“hairy” is hidden.")
         stops = [words.nth(i).get_attribute("tabindex") for i in range(words.count())]
@@ -146,39 +129,14 @@ def test_words_by_pointer_and_keyboard(browser: Browser, address) -> None:
 
 
 @pytest.mark.browser
-def test_sentences_and_presets(browser: Browser, address) -> None:
-    with open_page(browser, address("light")) as opened:
-        widget = shown(opened)
+def test_another_sentence_hides_the_nearest_word(show) -> None:
+    with show(masked) as widget:
         select = widget.get_by_label("Sentence", exact=True)
-        changes(widget, lambda: select.select_option(index=1))
+        select.select_option(index=1)
         expect(widget.locator(".mm-summary")).to_contain_text("“밤” is hidden.")
-        select.focus()
-        changes(widget, lambda: opened.keyboard.press("ArrowUp"))
-        buttons = widget.get_by_role("group", name="Try this").get_by_role("button")
-        changes(widget, buttons.first.click)
-        expect(widget.get_by_text("What may a dog be?")).to_be_visible()
-        expect(buttons.first).to_have_attribute("aria-pressed", "true")
-        changes(widget, buttons.last.click)
         # From a long sentence to a short one: the place moves to the nearest word.
         select.select_option(index=0)
         widget.get_by_role("toolbar").get_by_role("button").last.click()
-        opened.mouse.move(0, 0)
+        widget.page.mouse.move(0, 0)
         changes(widget, lambda: select.select_option(index=1))
         expect(widget.locator(".mm-summary")).to_contain_text("“먹었다” is hidden.")
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_accessible_and_within_the_window(browser: Browser, address, theme, width) -> None:
-    with open_page(browser, address(theme), width=width, scheme=theme) as opened:
-        widget = shown(opened)
-        assert violations(opened, "main") == []
-        widget.get_by_role("button", name="밤").first.click()
-        widget.get_by_role("toolbar").get_by_role("button").nth(1).focus()
-        assert violations(opened, "main") == []
-        assert opened.evaluate("document.documentElement.scrollWidth") <= width
-        outside = """[...document.querySelectorAll(".mm-widget *")].filter((node) =>
-            !node.closest("[hidden]") && node.tagName !== "OPTION"
-            && node.getBoundingClientRect().right > innerWidth).map((node) => node.outerHTML)"""
-        assert opened.evaluate(outside) == []

@@ -6,16 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from browser import open_page, violations
 from helpers import rejects
-from playwright.sync_api import Browser, Locator, expect
-from widgets_page import page, patch_weights, patches, scene
+from playwright.sync_api import expect
+from widgets_page import changes, patch_weights, patches, scene
 
 from mmcourse.transformers import ViT, attention_rollout
 from mmcourse.widgets import PatchAttention
 
 IMAGES = np.stack([scene(24)] * 2)
-PICTURES = "host => Array.from(host.querySelectorAll('canvas'), (c) => c.toDataURL())"
 
 
 # ---- data and state ----
@@ -81,7 +79,6 @@ def test_it_refuses_weights(change: Callable[[np.ndarray], np.ndarray], message:
         ({"pinned": 17}, "pinned must be a whole number from 0 to 16, got 17"),
         ({"picture": 2}, "picture must be a whole number from 0 to 1, got 2"),
         ({"names": ["a"]}, "names must name 2 pictures, got 1"),
-        ({"presets": [{"name": "x", "token": 1}]}, "a preset has a name and some of"),
     ],
 )
 def test_it_refuses_states(options: dict[str, Any], message: str) -> None:
@@ -98,53 +95,48 @@ def test_it_refuses_pictures() -> None:
         PatchAttention(IMAGES, patch_weights(side=14))
 
 
+# ---- maths of the page ----
+
+
+def test_rollout(run, generator: torch.Generator) -> None:
+    weights = torch.rand(3, 1, 1, 10, 10, generator=generator, dtype=torch.float64)
+    weights = weights / weights.sum(-1, keepdim=True)
+    given = weights[:, 0, 0].tolist()
+    code = "[0, 4, 9].map((t) => Array.from(m.rollout((l, i) => x[l][i], 3, 10, t)))"
+    actual = run(code, given, widget="patch_attention")
+    expected = attention_rollout(weights)[0, [0, 4, 9]]
+    torch.testing.assert_close(torch.as_tensor(actual, dtype=torch.float64), expected)
+
+
+def test_arrows_move_over_the_patches(run) -> None:
+    keys = ["Home", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "a"]
+    code = "[0, 1, 5, 9].map((t) => x.map((key) => m.step(t, key, 3)))"
+    assert run(code, keys, widget="patch_attention") == [
+        [0, 1, 1, 1, 1, None],
+        [0, 1, 4, 1, 2, None],
+        [0, 2, 8, 4, 6, None],
+        [0, 6, 9, 8, 9, None],
+    ]
+
+
 # ---- on a page ----
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """The address of a page with the widget, in a theme."""
-    folder = tmp_path_factory.mktemp("patches")
-    widget = patches(caption="A caption.")
-    return lambda theme: page(folder / f"{theme}.html", [widget], theme=theme)
-
-
-def shown(opened: Any) -> Locator:
-    host = opened.locator(".mm-host").first
-    expect(host.locator(".mm-summary")).not_to_be_empty()
-    return host
-
-
-def changes(widget: Locator, act: Callable[[], None]) -> None:
-    pictures, sentence = widget.evaluate(PICTURES), widget.locator(".mm-summary").inner_text()
-    act()
-    expect(widget.locator(".mm-summary")).not_to_have_text(sentence)
-    assert widget.evaluate(PICTURES) != pictures, "the picture stayed the same"
-
-
 @pytest.mark.browser
-def test_controls_and_presets(browser: Browser, address) -> None:
-    with open_page(browser, address("light")) as opened:
-        widget = shown(opened)
+def test_it_names_the_token_and_the_layers(show) -> None:
+    with show(patches) as widget:
         expect(widget.locator(".mm-summary")).to_contain_text("The class token attends most to")
-        for label, choice in (("Picture", 1), ("Head", 0), ("Layer", 0)):
-            control = widget.get_by_label(label, exact=True)
-            changes(widget, lambda c=control, i=choice: c.select_option(index=i))
-            control.focus()
-            changes(widget, lambda i=choice: opened.keyboard.press("ArrowUp" if i else "ArrowDown"))
-        buttons = widget.get_by_role("group", name="Try this").get_by_role("button")
-        changes(widget, buttons.first.click)
+        expect(widget.get_by_role("img")).to_have_count(3)
+        widget.get_by_role("button", name="One patch").click()
         expect(widget.locator(".mm-summary")).to_contain_text("Patch (row 2, column 2)")
-        expect(widget.get_by_text("Few look far.")).to_be_visible()
-        changes(widget, buttons.last.click)
+        widget.get_by_role("button", name="All layers").click()
         expect(widget.locator(".mm-summary")).to_contain_text("rollout")
         expect(widget.get_by_label("Head", exact=True)).to_be_hidden()
 
 
 @pytest.mark.browser
-def test_pointer_and_keyboard_do_the_same(browser: Browser, address) -> None:
-    with open_page(browser, address("light")) as opened:
-        widget = shown(opened)
+def test_pointer_and_keyboard_do_the_same(show) -> None:
+    with show(patches) as widget:
         said = widget.locator(".mm-summary")
         board = widget.get_by_role("group", name="Patches")
         box = board.bounding_box()
@@ -153,48 +145,24 @@ def test_pointer_and_keyboard_do_the_same(browser: Browser, address) -> None:
         changes(widget, lambda: board.hover(position=third))
         expect(said).to_contain_text("Patch (row 1, column 3)")
         by_pointer = said.inner_text()
-        opened.mouse.move(0, 0)
+        widget.page.mouse.move(0, 0)
         expect(said).to_contain_text("The class token")
         board.focus()
         for key in ("ArrowRight", "ArrowRight", "ArrowRight"):
-            opened.keyboard.press(key)
+            widget.page.keyboard.press(key)
         assert said.inner_text() == by_pointer
-        opened.keyboard.press("Enter")
-        opened.keyboard.press("Tab")
+        widget.page.keyboard.press("Enter")
+        widget.page.keyboard.press("Tab")
         expect(said).to_have_text(by_pointer)  # pinned: it stays
         changes(widget, widget.get_by_role("button", name="Pin the class token").click)
         board.click(position=third)
-        opened.mouse.move(0, 0)
+        widget.page.mouse.move(0, 0)
         expect(said).to_have_text(by_pointer)
 
 
 @pytest.mark.browser
-def test_a_small_map_chooses_its_head(browser: Browser, address) -> None:
-    with open_page(browser, address("light")) as opened:
-        widget = shown(opened)
+def test_a_small_map_chooses_its_head(show) -> None:
+    with show(patches) as widget:
         changes(widget, widget.locator(".mm-mosaic canvas").nth(3).click)
         expect(widget.locator(".mm-summary")).to_contain_text("(layer 2, head 2)")
         expect(widget.locator(".mm-mosaic .mm-on")).to_have_count(1)
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_accessible_and_within_the_page(browser: Browser, address, theme, width) -> None:
-    with open_page(browser, address(theme), width=width, scheme=theme) as opened:
-        widget = shown(opened)
-        assert violations(opened, "main") == []
-        assert opened.evaluate("document.documentElement.scrollWidth") <= width
-        described = widget.get_by_role("img").all()
-        assert len(described) == 3
-        assert all(len(one.get_attribute("aria-label") or "") > 12 for one in described)
-
-
-@pytest.mark.browser
-def test_it_follows_the_theme(browser: Browser, address) -> None:
-    with open_page(browser, address("light")) as opened:
-        widget = shown(opened)
-        before = widget.evaluate(PICTURES)
-        opened.evaluate("document.documentElement.dataset.theme = 'dark'")
-        opened.wait_for_timeout(100)
-        assert widget.evaluate(PICTURES) != before

@@ -1,24 +1,18 @@
 """Sampling explorer: its maths against the package's sampler, what it refuses, how it answers."""
 
-import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from browser import open_page, violations
 from helpers import rejects
-from playwright.sync_api import Browser, Locator, expect
-from widgets_page import page, sampling
+from playwright.sync_api import expect
+from widgets_page import changes, sampling
 
 from mmcourse.transformers import next_token_probabilities
 from mmcourse.widgets import SamplingExplorer
-from mmcourse.widgets.base import compose
 
 SETTINGS = [
     {"temperature": t, "top_k": k, "top_p": p}
@@ -36,34 +30,21 @@ def chapter(logits: Any, temperature: float, top_k: int, top_p: float) -> torch.
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., Any]:
-    """Evaluate JavaScript under node; the widget's exports are `m`, the input is `x`."""
-    own = Path(sys.executable).with_name("node")
-    node = str(own) if own.exists() else shutil.which("node")
-
-    def evaluate(expression: str, x: Any = None) -> Any:
-        (tmp_path / "widget.mjs").write_text(compose("sampling_explorer", "js"), encoding="utf-8")
-        code = f"import * as m from './widget.mjs';\nconst x = {json.dumps(x)};\n"
-        code += f"process.stdout.write(JSON.stringify({expression}));\n"
-        (tmp_path / "main.mjs").write_text(code, encoding="utf-8")
-        command = [str(node), str(tmp_path / "main.mjs")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return evaluate
+def js(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Evaluate an expression of this widget's JavaScript."""
+    return partial(run, widget="sampling_explorer")
 
 
 # ---- maths ----
 
 
-def test_the_page_samples_as_the_package_does(run) -> None:
+def test_the_page_samples_as_the_package_does(js) -> None:
     logits = np.random.default_rng(0).normal(size=(3, 20)) * 3
     logits[1, 4:8] = logits[1].max()  # ties
     code = (
         "x[1].map((s) => x[0].map((l) => m.nextProbabilities(l, s.temperature, s.top_k, s.top_p)))"
     )
-    found = run(code, [logits.tolist(), SETTINGS])
+    found = js(code, [logits.tolist(), SETTINGS])
     for setting, row in zip(SETTINGS, found, strict=True):
         after = torch.tensor([one["after"] for one in row], dtype=torch.float64)
         # Equal logits are cut in an order of the library's own: compare what is left, sorted.
@@ -83,23 +64,23 @@ def test_python_says_what_the_page_shows() -> None:
         assert f"{(expected > 0).sum()} of 20 tokens may be drawn" in widget._describe()
 
 
-def test_the_order_of_the_cuts_matters(run) -> None:
+def test_the_order_of_the_cuts_matters(js) -> None:
     logits = np.log([0.4, 0.3, 0.2, 0.1])
-    after = run("m.nextProbabilities(x, 1, 2, 0.55).after", logits.tolist())
+    after = js("m.nextProbabilities(x, 1, 2, 0.55).after", logits.tolist())
     # Of the two that top-k leaves, 4/7 alone reaches 0.55; top-p first would have kept both.
     assert after == [1, 0, 0, 0]
 
 
-def test_draws_are_seeded_and_follow_the_probabilities(run) -> None:
+def test_draws_are_seeded_and_follow_the_probabilities(js) -> None:
     p = [0.5, 0.0, 0.3, 0.2, 0.0]
-    drawn = np.array(run("m.drawTokens(x, 20000, 3)", p))
+    drawn = np.array(js("m.drawTokens(x, 20000, 3)", p))
     shares = np.bincount(drawn, minlength=5) / len(drawn)
     np.testing.assert_allclose(shares, p, atol=0.012)
     assert set(drawn) == {0, 2, 3}
-    assert run("m.drawTokens(x, 50, 3)", p) == drawn[:50].tolist()
-    assert run("m.drawTokens(x, 50, 4)", p) != drawn[:50].tolist()
+    assert js("m.drawTokens(x, 50, 3)", p) == drawn[:50].tolist()
+    assert js("m.drawTokens(x, 50, 4)", p) != drawn[:50].tolist()
     numbers = np.array(
-        run("(() => { const f = m.randomNumbers(1); return Array.from({ length: 4000 }, f); })()")
+        js("(() => { const f = m.randomNumbers(1); return Array.from({ length: 4000 }, f); })()")
     )
     assert 0 <= numbers.min() < 0.01
     assert 0.99 < numbers.max() < 1
@@ -129,7 +110,6 @@ GOOD: dict[str, Any] = {"logits": LOGITS, "prefixes": [[0], [0, 1]], "vocabulary
         ({"top_p": 0.0}, "top_p must be from 0.05 to 1.0, got 0.0"),
         ({"draws": 1001}, "draws must be a whole number from 0 to 1000"),
         ({"presets": [{"name": "x", "top_p": 2}]}, "top_p must be from"),
-        ({"presets": [{"name": "x", "heat": 2}]}, "a preset has a name and some of"),
     ],
 )
 def test_it_refuses(options: dict[str, Any], message: str) -> None:
@@ -153,41 +133,14 @@ def test_logits_survive_as_bytes() -> None:
 # ---- on a page ----
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """The address of a page with the widget, in a theme."""
-    folder = tmp_path_factory.mktemp("sampling")
-    widget = sampling(caption="A caption.")
-    return lambda theme: page(folder / f"{theme}.html", [widget], theme=theme)
-
-
-def shown(opened: Any) -> Locator:
-    host = opened.locator(".mm-host").first
-    expect(host.locator(".mm-summary")).not_to_be_empty()
-    return host
-
-
-def changes(widget: Locator, act: Callable[[], None]) -> None:
-    """List and sentence differ after the act."""
-    rows, said = widget.locator(".mm-next"), widget.locator(".mm-summary")
-    before, sentence = rows.inner_html(), said.inner_text()
-    act()
-    expect(said).not_to_have_text(sentence)
-    assert rows.inner_html() != before
-
-
 @pytest.mark.browser
-def test_sliders_presets_and_hatching(browser: Browser, address) -> None:
-    with open_page(browser, address("light")) as opened:
-        widget = shown(opened)
+def test_what_is_cut_is_hatched(show) -> None:
+    with show(sampling) as widget:
         expect(widget.locator(".mm-next .mm-off")).to_have_count(0)
         for label in ("Temperature", "Top-k", "Top-p"):
-            control = widget.get_by_label(label, exact=True)
-            control.focus()
             key = "ArrowLeft" if label == "Top-p" else "ArrowRight"
-            for _ in range(3):
-                opened.keyboard.press(key)
-            changes(widget, lambda key=key: opened.keyboard.press(key))
+            for _ in range(4):
+                widget.get_by_label(label, exact=True).press(key)
         assert widget.locator(".mm-next .mm-off").count() > 3
         widget.get_by_role("button", name="Greedy").click()
         expect(widget.locator(".mm-summary")).to_contain_text("1 of 20 tokens may be drawn")
@@ -195,9 +148,8 @@ def test_sliders_presets_and_hatching(browser: Browser, address) -> None:
 
 
 @pytest.mark.browser
-def test_draw_count_and_clear(browser: Browser, address) -> None:
-    with open_page(browser, address("light")) as opened:
-        widget = shown(opened)
+def test_draw_count_and_clear(show) -> None:
+    with show(sampling) as widget:
         one, hundred, clear, append = (
             widget.get_by_role("button", name=name, exact=True)
             for name in ("Draw", "Draw 100", "Clear", "Append the last draw")
@@ -214,16 +166,15 @@ def test_draw_count_and_clear(browser: Browser, address) -> None:
 
 
 @pytest.mark.browser
-def test_words_are_appended_and_taken_back(browser: Browser, address) -> None:
-    with open_page(browser, address("light")) as opened:
-        widget = shown(opened)
+def test_words_are_appended_and_taken_back(show) -> None:
+    with show(sampling) as widget:
         line = widget.get_by_role("group", name="The text so far")
         expect(line).to_have_text("[BOS]a")
         widget.get_by_role("button", name="Append “old”").focus()
-        changes(widget, lambda: opened.keyboard.press("Enter"))
+        changes(widget, lambda: widget.page.keyboard.press("Enter"))
         expect(line).to_have_text("[BOS]aold")
         focused = "document.activeElement.closest('.mm-next') !== null"
-        assert opened.evaluate(focused), "the keyboard stays in the list"
+        assert widget.page.evaluate(focused), "the keyboard stays in the list"
         widget.get_by_role("button", name="Append “cat”").click()
         expect(widget.locator(".mm-summary")).to_contain_text("No longer text is stored.")
         changes(widget, widget.get_by_role("button", name="Back to “a”").click)
@@ -233,9 +184,8 @@ def test_words_are_appended_and_taken_back(browser: Browser, address) -> None:
 
 
 @pytest.mark.browser
-def test_the_last_draw_can_be_appended(browser: Browser, address) -> None:
-    with open_page(browser, address("light")) as opened:
-        widget = shown(opened)
+def test_the_last_draw_can_be_appended(show) -> None:
+    with show(sampling) as widget:
         widget.get_by_role("button", name="Greedy").click()
         widget.get_by_role("button", name="Draw", exact=True).click()
         word = widget.locator(".mm-next .mm-word").first.inner_text()
@@ -243,17 +193,3 @@ def test_the_last_draw_can_be_appended(browser: Browser, address) -> None:
         line = widget.get_by_role("group", name="The text so far")
         expect(line).to_have_text(f"[BOS]a{word}")
         expect(widget.get_by_role("button", name="Clear")).to_be_disabled()
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_accessible_and_never_too_wide(browser: Browser, address, theme: str, width: int) -> None:
-    with open_page(browser, address(theme), width=width, scheme=theme) as opened:
-        widget = shown(opened)
-        assert violations(opened, "main") == []
-        widget.get_by_role("button", name="Nucleus").click()
-        widget.get_by_role("button", name="Draw 100").click()
-        expect(widget.get_by_text("Few are left.")).to_be_visible()
-        assert violations(opened, "main") == []
-        assert opened.evaluate("document.documentElement.scrollWidth") <= width
