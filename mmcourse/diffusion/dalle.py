@@ -13,9 +13,11 @@ from mmcourse.diffusion.vqvae import check_divisible, growing, shrinking
 from mmcourse.transformers.cache import KeyValueCache
 from mmcourse.transformers.generation import sample_token
 from mmcourse.transformers.gpt import CausalStack
+from mmcourse.transformers.ids import check_ids
 
 LOGITS = Float[Tensor, "batch codes rows columns"]
 IMAGES = Float[Tensor, "batch channels height width"]
+SPAN = "be whole numbers in 0 … {last}"  # of a message
 
 
 def gumbel_noise(shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
@@ -138,7 +140,7 @@ class DalleDVAE(nn.Module):
         Raises:
             ValueError: a number that no code has.
         """
-        _check_range("indices", indices, self.num_codes)
+        check_ids(indices, self.num_codes, name="indices", span=SPAN)
         return self.decoder(rearrange(self.codebook(indices), "b h w d -> b d h w"))
 
 
@@ -214,7 +216,7 @@ class DallePrior(nn.Module):
         self._check_text(text)
         if tuple(codes.shape) != (len(text), *self.grid):
             raise ValueError(f"codes must be {(len(text), *self.grid)}, got {tuple(codes.shape)}")
-        _check_range("codes", codes, self.num_codes)
+        check_ids(codes, self.num_codes, name="codes", span=SPAN)
         line = rearrange(codes, "b h w -> b (h w)")
         # The last code predicts nothing, so it does not go in.
         parts = [self.text_embedding(text), self.code_embedding(line[:, :-1])]
@@ -270,9 +272,4 @@ class DallePrior(nn.Module):
             raise ValueError(
                 f"text must be (batch ≥ 1, {self.text_length}), got {tuple(text.shape)}"
             )
-        _check_range("text", text, self.text_vocab)
-
-
-def _check_range(name: str, ids: Tensor, limit: int) -> None:
-    if ids.is_floating_point() or int(ids.min()) < 0 or int(ids.max()) >= limit:
-        raise ValueError(f"{name} must be whole numbers in 0 … {limit - 1}")
+        check_ids(text, self.text_vocab, name="text", span=SPAN)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mmcourse.transformers.block import ACTIVATIONS, TransformerBlock
+from mmcourse.transformers.ids import check_ids
 from mmcourse.transformers.masking import IGNORED
 from mmcourse.weights import load_strict, read_checkpoint
 
@@ -171,14 +172,8 @@ class Bert(nn.Module):
                 f"token_type_ids must have the shape {tuple(input_ids.shape)} of input_ids, "
                 f"got {tuple(token_type_ids.shape)}"
             )
-        named = {"input_ids": (input_ids, parts.token), "token_type_ids": (token_type_ids, None)}
-        for name, (given, table) in named.items():
-            size = (table or parts.segment).num_embeddings
-            if given.dtype not in (torch.int64, torch.int32):
-                raise ValueError(f"{name} must be whole numbers, got {given.dtype}")
-            if given.numel() and not (int(given.min()) >= 0 and int(given.max()) < size):
-                received = f"{int(given.min())} … {int(given.max())}"
-                raise ValueError(f"{name} must lie in 0 … {size - 1}, got {received}")
+        check_ids(input_ids, parts.token.num_embeddings, name="input_ids")
+        check_ids(token_type_ids, parts.segment.num_embeddings, name="token_type_ids")
 
     @classmethod
     def from_pretrained(cls, path_or_hub_id: str | Path, *, heads: bool = True) -> "Bert":
@@ -243,16 +238,14 @@ def pretraining_loss(
                 f"{name}_labels must have shape {tuple(logits.shape[:-1])}, "
                 f"got {tuple(labels.shape)}"
             )
-        kept = labels[labels != IGNORED]
-        if kept.numel() and not (int(kept.min()) >= 0 and int(kept.max()) < logits.shape[-1]):
-            raise ValueError(
-                f"{name}_labels must lie in 0 … {logits.shape[-1] - 1} (or be {IGNORED}), "
-                f"got {int(kept.min())} … {int(kept.max())}"
-            )
-    return _mean_loss(words.flatten(0, 1), mlm_labels.flatten()) + _mean_loss(pairs, nsp_labels)
+        span = f"lie in 0 … {{last}} (or be {IGNORED})"
+        check_ids(labels[labels != IGNORED], logits.shape[-1], name=f"{name}_labels", span=span)
+    return mean_loss(words.flatten(0, 1), mlm_labels.flatten()) + mean_loss(pairs, nsp_labels)
 
 
-def _mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
+def mean_loss(
+    logits: Float[Tensor, "rows classes"], labels: Int[Tensor, "rows"]
+) -> Float[Tensor, ""]:
     """Mean cross-entropy of the labelled rows alone; 0 where no row is labelled."""
     rows = labels != IGNORED
     total = F.cross_entropy(logits[rows], labels[rows].long(), reduction="sum")

@@ -17,6 +17,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),  # CLIP
     "silu": F.silu,  # also called swish: Marian
 }
+Branch = Tensor | tuple[Tensor, Tensor]  # a branch's output, maybe with attention weights
 
 
 class FeedForward(nn.Module):
@@ -84,6 +85,11 @@ class TransformerBlock(nn.Module):
     arXiv:2002.04745. Dropout only where the paper has it, on each branch's output.
     """
 
+    attentions = ("attention",)  # the decoder block has one more
+    attention: MultiHeadAttention
+    attention_norm: nn.LayerNorm
+    feed_forward_norm: nn.LayerNorm
+
     def __init__(
         self,
         embed_dim: int,
@@ -100,10 +106,11 @@ class TransformerBlock(nn.Module):
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}")
         self.norm_first = norm_first
-        self.attention = MultiHeadAttention(embed_dim, num_heads, bias=bias)
+        for name in self.attentions:
+            self.add_module(name, MultiHeadAttention(embed_dim, num_heads, bias=bias))
         self.feed_forward = FeedForward(embed_dim, hidden_dim, activation=activation, bias=bias)
-        self.attention_norm = nn.LayerNorm(embed_dim, eps=norm_eps, bias=bias)
-        self.feed_forward_norm = nn.LayerNorm(embed_dim, eps=norm_eps, bias=bias)
+        for name in (*self.attentions, "feed_forward"):
+            self.add_module(f"{name}_norm", nn.LayerNorm(embed_dim, eps=norm_eps, bias=bias))
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -124,24 +131,35 @@ class TransformerBlock(nn.Module):
             return_weights: also return the attention weights (batch, heads, tokens, keys).
             cache: earlier tokens' keys and values, as in `MultiHeadAttention`.
         """
-        mixed = self.attention(
-            self.attention_norm(x) if self.norm_first else x,
-            mask=mask,
-            return_weights=return_weights,
-            cache=cache,
-        )
-        mixed, weights = mixed if return_weights else (mixed, None)
-        if self.norm_first:
-            x = x + self.dropout(mixed)
-            x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-        else:
-            x = self.attention_norm(x + self.dropout(mixed))
-            x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+
+        def look(y: Tensor) -> Branch:
+            return self.attention(y, mask=mask, return_weights=return_weights, cache=cache)
+
+        x, weights = self.residual_sum(x, look, self.attention_norm)
+        x, _ = self.residual_sum(x, self.feed_forward, self.feed_forward_norm)
         return x if weights is None else (x, weights)
 
+    def residual_sum(
+        self,
+        x: Float[Tensor, "batch tokens width"],
+        branch: Callable[[Tensor], Branch],
+        norm: nn.Module,
+    ) -> tuple[Float[Tensor, "batch tokens width"], Tensor | None]:
+        """LN(x + branch(x)) in post-LN, x + branch(LN(x)) in pre-LN.
+
+        Returns:
+            the sum, and the attention weights if the branch returns them beside its output.
+        """
+        added = branch(norm(x) if self.norm_first else x)
+        added, weights = added if isinstance(added, tuple) else (added, None)
+        x = x + self.dropout(added)
+        return (x if self.norm_first else norm(x)), weights
+
     @classmethod
-    def from_torch(cls, layer: nn.TransformerEncoderLayer) -> "TransformerBlock":
-        """The same block with the weights of PyTorch's encoder layer, in either order.
+    def from_torch(
+        cls, layer: nn.TransformerEncoderLayer | nn.TransformerDecoderLayer
+    ) -> "TransformerBlock":
+        """The same block with the weights of PyTorch's layer, in either order.
 
         Raises:
             ValueError: if its activation is neither relu nor gelu.

@@ -1,10 +1,8 @@
 """The decoder block: look back at what is written, look across at the source, then think."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -15,10 +13,10 @@ from mmcourse.transformers.attention import (
     merge_heads,
     split_heads,
 )
-from mmcourse.transformers.block import FeedForward
+from mmcourse.transformers.block import Branch, TransformerBlock
 
 
-class DecoderBlock(nn.Module):
+class DecoderBlock(TransformerBlock):
     """One decoder block: masked self-attention, cross-attention, feed-forward network.
 
     post-LN:  x ← LN(x + attention(x));   x ← LN(x + attention(x, memory));   x ← LN(x + FFN(x))
@@ -33,29 +31,9 @@ class DecoderBlock(nn.Module):
     Source: Vaswani et al. 2017, arXiv:1706.03762, §3.1 and §3.2.3.
     """
 
-    def __init__(
-        self,
-        embed_dim: int,
-        num_heads: int,
-        *,
-        hidden_dim: int | None = None,
-        norm_first: bool = False,
-        dropout: float = 0.0,
-        activation: str = "relu",
-        norm_eps: float = 1e-5,
-        bias: bool = True,
-    ) -> None:
-        super().__init__()
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
-        self.norm_first = norm_first
-        self.attention = MultiHeadAttention(embed_dim, num_heads, bias=bias)
-        self.cross_attention = MultiHeadAttention(embed_dim, num_heads, bias=bias)
-        self.feed_forward = FeedForward(embed_dim, hidden_dim, activation=activation, bias=bias)
-        self.attention_norm = nn.LayerNorm(embed_dim, eps=norm_eps, bias=bias)
-        self.cross_attention_norm = nn.LayerNorm(embed_dim, eps=norm_eps, bias=bias)
-        self.feed_forward_norm = nn.LayerNorm(embed_dim, eps=norm_eps, bias=bias)
-        self.dropout = nn.Dropout(dropout)
+    attentions = ("attention", "cross_attention")
+    cross_attention: MultiHeadAttention
+    cross_attention_norm: nn.LayerNorm
 
     def forward(
         self,
@@ -78,25 +56,14 @@ class DecoderBlock(nn.Module):
                 `MultiHeadAttention`.
             return_weights: also return the cross-attention weights (batch, heads, tokens, source).
         """
-        seen = []
 
-        def look_across(y: Tensor) -> Tensor:
-            if not return_weights:
-                return self.cross_attention(y, memory, memory_mask)
-            mixed, weights = self.cross_attention(y, memory, memory_mask, return_weights=True)
-            seen.append(weights)
-            return mixed
+        def look_across(y: Tensor) -> Branch:
+            return self.cross_attention(y, memory, memory_mask, return_weights)
 
-        x = self._add(x, lambda y: self.attention(y, mask=mask), self.attention_norm)
-        x = self._add(x, look_across, self.cross_attention_norm)
-        x = self._add(x, self.feed_forward, self.feed_forward_norm)
-        return (x, seen[0]) if return_weights else x
-
-    def _add(self, x: Tensor, branch: Callable[[Tensor], Tensor], norm: nn.Module) -> Tensor:
-        """The residual sum, with the norm after it (post-LN) or inside its branch (pre-LN)."""
-        if self.norm_first:
-            return x + self.dropout(branch(norm(x)))
-        return norm(x + self.dropout(branch(x)))
+        x, _ = self.residual_sum(x, lambda y: self.attention(y, mask=mask), self.attention_norm)
+        x, weights = self.residual_sum(x, look_across, self.cross_attention_norm)
+        x, _ = self.residual_sum(x, self.feed_forward, self.feed_forward_norm)
+        return x if weights is None else (x, weights)
 
     def step(
         self, x: Float[Tensor, "rows one width"], cache: "LayerCache"
@@ -115,9 +82,10 @@ class DecoderBlock(nn.Module):
             mixed = fused_attention(q, cache.memory_keys, cache.memory_values, cache.memory_mask)
             return self.cross_attention.output(merge_heads(mixed))
 
-        x = self._add(x, look_back, self.attention_norm)
-        x = self._add(x, look_across, self.cross_attention_norm)
-        return self._add(x, self.feed_forward, self.feed_forward_norm)
+        x, _ = self.residual_sum(x, look_back, self.attention_norm)
+        x, _ = self.residual_sum(x, look_across, self.cross_attention_norm)
+        x, _ = self.residual_sum(x, self.feed_forward, self.feed_forward_norm)
+        return x
 
     @classmethod
     def from_torch(cls, layer: nn.TransformerDecoderLayer) -> "DecoderBlock":
@@ -126,24 +94,8 @@ class DecoderBlock(nn.Module):
         Raises:
             ValueError: if its activation is neither relu nor gelu.
         """
-        names = {F.relu: "relu", F.gelu: "gelu"}
-        if layer.activation not in names:
-            raise ValueError(f"activation must be F.relu or F.gelu, got {layer.activation}")
-        ours = cls(
-            layer.self_attn.embed_dim,
-            layer.self_attn.num_heads,
-            hidden_dim=layer.linear1.out_features,
-            norm_first=layer.norm_first,
-            dropout=layer.dropout1.p,
-            activation=names[layer.activation],
-            norm_eps=layer.norm1.eps,
-            bias=layer.linear1.bias is not None,
-        ).to(layer.linear1.weight)
-        ours.attention = MultiHeadAttention.from_torch(layer.self_attn)
+        ours: Any = super().from_torch(layer)  # made by this class, so a DecoderBlock
         ours.cross_attention = MultiHeadAttention.from_torch(layer.multihead_attn)
-        ours.feed_forward.expand.load_state_dict(layer.linear1.state_dict())
-        ours.feed_forward.contract.load_state_dict(layer.linear2.state_dict())
-        ours.attention_norm.load_state_dict(layer.norm1.state_dict())
         ours.cross_attention_norm.load_state_dict(layer.norm2.state_dict())
         ours.feed_forward_norm.load_state_dict(layer.norm3.state_dict())
         return ours

@@ -8,10 +8,11 @@ of the previous call that each row continues. The first call has one row a sente
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 NextLogProbs = Callable[[Tensor, Tensor], Tensor]
+SLOTS = Float[Tensor, "batch beam"]
 
 
 def greedy_search(
@@ -106,7 +107,7 @@ def beam_search(
     for length in range(1, max_length + 1):
         live = total > -torch.inf
         numbers = live.flatten().cumsum(0).reshape(batch, beam) - 1  # rows of the call below
-        total, slots, tokens = _continue(total, live, next_log_probs(last, parents))
+        total, slots, tokens = best_continuations(total, live, next_log_probs(last, parents))
         written = written[rows, slots]
         written[:, :, length - 1] = tokens
         ended = total.masked_fill(tokens != end_id, -torch.inf)
@@ -133,8 +134,19 @@ def _better(best: Tensor, score: Tensor, written: Tensor, scores: Tensor) -> tup
     return best, torch.where(better, value, score)
 
 
-def _continue(total: Tensor, live: Tensor, log_probs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The likeliest continuations: log P, the slot each continues, its token; (batch, beam)."""
+def best_continuations(
+    total: SLOTS, live: Bool[Tensor, "batch beam"], log_probs: Float[Tensor, "rows vocabulary"]
+) -> tuple[SLOTS, Int[Tensor, "batch beam"], Int[Tensor, "batch beam"]]:
+    """Of all continuations of a sentence's kept beginnings, as many as are kept: the likeliest.
+
+    Args:
+        total: log P of the beginning in each slot, (batch, beam).
+        live: the slots that hold a beginning to be continued; True = yes.
+        log_probs: those of the next token, one row for each live slot.
+
+    Returns:
+        log P, the slot that each continues, and its token; all (batch, beam), the likeliest first.
+    """
     batch, beam = total.shape
     table = log_probs.new_full((batch, beam, log_probs.shape[-1]), -torch.inf)
     table[live] = total[live][:, None].to(log_probs) + log_probs

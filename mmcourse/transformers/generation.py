@@ -153,14 +153,20 @@ def generate(
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        ids = _continue(model, input_ids, max_new_tokens, options, use_cache, stop)
+        ids = continue_prompt(model, input_ids, max_new_tokens, options, use_cache, stop)
     model.train(was_training)
     return ids.clone()  # an ordinary tensor again, which may also be trained on
 
 
-def _continue(
-    model: Any, prompt: Tensor, new: int, options: dict[str, Any], use_cache: bool, stop: int | None
-) -> Tensor:
+def continue_prompt(
+    model: Any,
+    prompt: Int[Tensor, "batch tokens"],
+    new: int,
+    options: dict[str, Any],
+    use_cache: bool,
+    stop: int | None,
+) -> Int[Tensor, "batch longer"]:
+    """The loop of `generate`, which checks what goes in: the prompt and up to `new` tokens."""
     length, total = prompt.shape[1], prompt.shape[1] + new
     ids = torch.cat([prompt, prompt.new_zeros(len(prompt), new)], dim=1)
     caches = model.new_caches(total) if use_cache else None

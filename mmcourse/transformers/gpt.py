@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from mmcourse.transformers.attention import causal_mask
 from mmcourse.transformers.block import TransformerBlock
 from mmcourse.transformers.cache import KeyValueCache
 from mmcourse.transformers.generation import generate
+from mmcourse.transformers.ids import check_ids
 from mmcourse.weights import load_strict, read_checkpoint
 
 Caches = Sequence[KeyValueCache] | None
@@ -125,7 +126,8 @@ class GPT(nn.Module):
         embed_dim: width of the vectors.
         depth: number of blocks.
         num_heads: attention heads in each.
-        init_std: see `CausalStack`, which also takes all further options.
+        init_std: see `CausalStack`.
+        options: hidden_dim, dropout, activation and norm_eps, see `CausalStack` too.
 
     Raises:
         ValueError: if `vocab_size` is below 1, or `CausalStack` refuses a size.
@@ -141,26 +143,14 @@ class GPT(nn.Module):
         embed_dim: int = 768,
         depth: int = 12,
         num_heads: int = 12,
-        hidden_dim: int | None = None,
-        dropout: float = 0.0,
-        activation: str = "gelu_tanh",
-        norm_eps: float = 1e-5,
         init_std: float = 0.02,
+        **options: Any,
     ) -> None:
         super().__init__()
         if vocab_size < 1:
             raise ValueError(f"vocab_size must be at least 1, got {vocab_size}")
-        self.stack = CausalStack(
-            embed_dim,
-            depth,
-            num_heads,
-            max_positions=max_positions,
-            hidden_dim=hidden_dim,
-            dropout=dropout,
-            activation=activation,
-            norm_eps=norm_eps,
-            init_std=init_std,
-        )
+        options |= {"max_positions": max_positions, "init_std": init_std}
+        self.stack = CausalStack(embed_dim, depth, num_heads, **options)
         self.tokens = nn.Embedding(vocab_size, embed_dim)
         nn.init.normal_(self.tokens.weight, std=init_std)
 
@@ -203,44 +193,18 @@ class GPT(nn.Module):
         """An empty cache for each block, with room for `max_tokens` tokens."""
         return [KeyValueCache(max_tokens) for _ in self.stack.blocks]
 
-    def generate(
-        self,
-        input_ids: Int[Tensor, "batch tokens"],
-        max_new_tokens: int,
-        *,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        generator: torch.Generator | None = None,
-        use_cache: bool = True,
-        stop: int | None = None,
-    ) -> Int[Tensor, "batch longer"]:
-        """Continue every row of `input_ids`: see `mmcourse.transformers.generation.generate`."""
-        return generate(
-            self,
-            input_ids,
-            max_new_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            generator=generator,
-            use_cache=use_cache,
-            stop=stop,
-        )
+    generate = generate  # the function's first argument, the model, is self
 
     def check_ids(self, ids: Tensor) -> None:
         """Raise a ValueError unless ids are token numbers of shape (batch, tokens)."""
-        whole = ids.dtype in (torch.int64, torch.int32)
-        if ids.ndim != 2 or 0 in ids.shape or not whole:
-            raise ValueError(
-                "input_ids must be int64 or int32 of shape (batch ≥ 1, tokens ≥ 1), "
-                f"got {ids.dtype} of shape {tuple(ids.shape)}"
-            )
-        if ids.is_meta:  # a shape without numbers
-            return
-        low, high = (int(end) for end in ids.aminmax())
-        if low < 0 or high >= self.vocab_size:
-            raise ValueError(f"ids must be from 0 to {self.vocab_size - 1}, got {low} … {high}")
+        check_ids(
+            ids,
+            self.vocab_size,
+            name="input_ids",
+            form="be int64 or int32 of shape (batch ≥ 1, tokens ≥ 1)",
+            fits=ids.ndim == 2 and ids.numel() > 0,
+            span="be from 0 to {last}",
+        )
 
     @classmethod
     def from_pretrained(cls, path_or_hub_id: str | Path) -> "GPT":

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from mmcourse.transformers.ids import check_ids
+
 IGNORED = -100  # the label of a token that is not to be predicted; cross-entropy leaves it out
 IS_NEXT, NOT_NEXT = 0, 1
 
@@ -42,7 +44,10 @@ def mask_tokens(
     Source: Devlin et al. 2019, arXiv:1810.04805, §3.1 and appendix A.1. Google's code selects
     exactly round(0.15 n) tokens of each sequence; here, as in transformers, each by itself.
     """
-    _check_ids(ids, mask_id, vocab_size)
+    form = "be whole numbers of shape (…, tokens)"
+    check_ids(ids, vocab_size, form=form, fits=ids.numel() > 0)
+    if not 0 <= mask_id < vocab_size:
+        raise ValueError(f"mask_id must lie in 0 … {vocab_size - 1}, got {mask_id}")
     if not 0.0 <= probability <= 1.0:
         raise ValueError(f"probability must be in [0, 1], got {probability}")
     special = torch.isin(ids, torch.tensor(sorted(special_ids), device=ids.device))
@@ -108,16 +113,3 @@ def next_sentence_pairs(
             strange = filled[other + (other >= index)]  # any document but this one
             pairs.append(SentencePair(first, strange[draw(len(strange))], NOT_NEXT))
     return pairs
-
-
-def _check_ids(ids: Tensor, mask_id: int, vocab_size: int) -> None:
-    if ids.dtype not in (torch.int64, torch.int32) or not ids.numel():
-        raise ValueError(
-            f"ids must be whole numbers of shape (…, tokens), got {ids.dtype} "
-            f"of shape {tuple(ids.shape)}"
-        )
-    low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high >= vocab_size:
-        raise ValueError(f"ids must lie in 0 … {vocab_size - 1}, got {low} … {high}")
-    if not 0 <= mask_id < vocab_size:
-        raise ValueError(f"mask_id must lie in 0 … {vocab_size - 1}, got {mask_id}")

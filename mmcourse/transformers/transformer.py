@@ -13,6 +13,7 @@ from mmcourse.transformers.attention import MASK, causal_mask
 from mmcourse.transformers.block import TransformerBlock
 from mmcourse.transformers.decoder import DecoderBlock, Stepper
 from mmcourse.transformers.decoding import beam_search, greedy_search
+from mmcourse.transformers.ids import check_ids
 from mmcourse.transformers.positions import sinusoidal_positions
 from mmcourse.weights import load_strict, read_checkpoint
 
@@ -176,7 +177,16 @@ class Transformer(nn.Module):
 
     def embed(self, ids: Tensor, embedding: nn.Embedding, start: int = 0) -> Tensor:
         """embedding · √d + positions, from position `start` on."""
-        _check_ids(ids, embedding.num_embeddings, len(self.positions) - start)
+        check_ids(
+            ids,
+            embedding.num_embeddings,
+            name="tokens",
+            form="be whole numbers of shape (batch, length), neither of them 0",
+            fits=ids.ndim == 2 and ids.numel() > 0,
+        )
+        left = len(self.positions) - start
+        if ids.shape[1] > left:
+            raise ValueError(f"there are {left} positions (max_length), got {ids.shape[1]} tokens")
         positions = self.positions[start : start + ids.shape[1]]
         return self.dropout(embedding(ids) * self.scale + positions)
 
@@ -294,16 +304,3 @@ def _check_sizes(sizes: list[int], layers: list[int], specials: list[int]) -> No
             f"pad_id, start_id, end_id must lie in 0 … {min(sizes) - 1}, and the end must not be "
             f"the padding, got {specials}"
         )
-
-
-def _check_ids(ids: Tensor, vocabulary: int, positions: int) -> None:
-    if ids.ndim != 2 or ids.dtype not in (torch.int64, torch.int32) or not ids.numel():
-        raise ValueError(
-            "tokens must be whole numbers of shape (batch, length), neither of them 0, "
-            f"got {ids.dtype} of shape {tuple(ids.shape)}"
-        )
-    if ids.shape[1] > positions:
-        raise ValueError(f"there are {positions} positions (max_length), got {ids.shape[1]} tokens")
-    low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high >= vocabulary:
-        raise ValueError(f"tokens must lie in 0 … {vocabulary - 1}, got {low} … {high}")

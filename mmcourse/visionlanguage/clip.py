@@ -11,20 +11,13 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mmcourse.transformers.attention import causal_mask
 from mmcourse.transformers.block import TransformerBlock
+from mmcourse.transformers.gpt import CausalStack
+from mmcourse.transformers.ids import check_ids
 from mmcourse.weights import load_strict, read_checkpoint, read_tensors
 
 IMAGES = Float[Tensor, "batch channels height width"]
 TOKENS = Int[Tensor, "captions tokens"]
-
-
-def _blocks(width: int, depth: int, heads: int, options: Mapping[str, Any]) -> nn.ModuleList:
-    if depth < 1:
-        raise ValueError(f"depth must be at least 1, got {depth}")
-    return nn.ModuleList(
-        TransformerBlock(width, heads, norm_first=True, **options) for _ in range(depth)
-    )
 
 
 class TextTower(nn.Module):
@@ -40,7 +33,11 @@ class TextTower(nn.Module):
             end of text in the published vocabulary.
         block: activation, norm_eps and hidden_dim of the blocks.
 
-    Source: Radford et al. 2021, arXiv:2103.00020, §2.4.
+    Raises:
+        ValueError: a size that `CausalStack` refuses.
+
+    Source: Radford et al. 2021, arXiv:2103.00020, §2.4; the stack and its starting values are
+        those of GPT-2.
     """
 
     def __init__(
@@ -58,11 +55,8 @@ class TextTower(nn.Module):
         block = {"activation": "quick_gelu", **block}
         self.end_id = end_id
         self.tokens = nn.Embedding(vocab_size, width)
-        self.positions = nn.Parameter(torch.empty(max_positions, width))
-        self.blocks = _blocks(width, depth, num_heads, block)
-        self.norm = nn.LayerNorm(width, eps=block.get("norm_eps", 1e-5))
+        self.stack = CausalStack(width, depth, num_heads, max_positions=max_positions, **block)
         nn.init.normal_(self.tokens.weight, std=0.02)
-        nn.init.normal_(self.positions, std=0.01)
 
     def forward(self, ids: TOKENS) -> Float[Tensor, "captions tokens width"]:
         """The vectors of all tokens, (batch, tokens, width).
@@ -71,11 +65,7 @@ class TextTower(nn.Module):
             ValueError: no token, too many, or a number that no token has.
         """
         self._check(ids)
-        x = self.tokens(ids) + self.positions[: ids.shape[1]]
-        mask = causal_mask(ids.shape[1], device=ids.device)
-        for block in self.blocks:
-            x = block(x, mask)
-        return self.norm(x)
+        return self.stack(self.tokens(ids))
 
     def sentence(self, ids: TOKENS) -> Float[Tensor, "captions width"]:
         """One vector a caption: that of its (first) end-of-text token.
@@ -94,16 +84,14 @@ class TextTower(nn.Module):
         return self(ids)[torch.arange(len(ids), device=ids.device), ends]
 
     def _check(self, ids: Tensor) -> None:
-        most = len(self.positions)
-        whole = ids.dtype in (torch.int64, torch.int32)
-        if ids.ndim != 2 or not whole or not len(ids) or not 1 <= ids.shape[1] <= most:
-            raise ValueError(
-                f"ids must be whole numbers (batch ≥ 1, 1 … {most} tokens), "
-                f"got {ids.dtype} of shape {tuple(ids.shape)}"
-            )
-        low, high, count = int(ids.min()), int(ids.max()), self.tokens.num_embeddings
-        if low < 0 or high >= count:
-            raise ValueError(f"ids must be from 0 to {count - 1}, got {low} … {high}")
+        most = self.stack.positions.num_embeddings
+        check_ids(
+            ids,
+            self.tokens.num_embeddings,
+            form=f"be whole numbers (batch ≥ 1, 1 … {most} tokens)",
+            fits=ids.ndim == 2 and len(ids) > 0 and 1 <= ids.shape[1] <= most,
+            span="be from 0 to {last}",
+        )
 
     @classmethod
     def from_pretrained(cls, path_or_hub_id: str | Path) -> "TextTower":
@@ -135,7 +123,7 @@ class ImageTower(nn.Module):
         block: activation, norm_eps and hidden_dim of the blocks.
 
     Raises:
-        ValueError: the patches do not fill the picture.
+        ValueError: the patches do not fill the picture, or no block.
 
     Source: Radford et al. 2021, arXiv:2103.00020, §2.4.
     """
@@ -154,6 +142,8 @@ class ImageTower(nn.Module):
         super().__init__()
         if patch_size < 1 or image_size < patch_size or image_size % patch_size:
             raise ValueError(f"patch_size must divide {image_size}, got {patch_size}")
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1, got {depth}")
         block = {"activation": "quick_gelu", **block}
         eps = block.get("norm_eps", 1e-5)
         self.image_size = image_size
@@ -162,7 +152,9 @@ class ImageTower(nn.Module):
         count = (image_size // patch_size) ** 2
         self.positions = nn.Parameter(width**-0.5 * torch.randn(count + 1, width))
         self.pre_norm = nn.LayerNorm(width, eps=eps)
-        self.blocks = _blocks(width, depth, num_heads, block)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(width, num_heads, norm_first=True, **block) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(width, eps=eps)
 
     def forward(self, images: IMAGES) -> Float[Tensor, "batch d"]:

@@ -21,14 +21,16 @@ LAYER = {
 }
 TEXT = {
     "embeddings.token_embedding.weight": "tokens.weight",
-    "embeddings.position_embedding.weight": "positions",
-    "final_layer_norm.weight": "norm.weight",
-    "final_layer_norm.bias": "norm.bias",
+    "embeddings.position_embedding.weight": "stack.positions.weight",
+    "encoder.layers": "stack.blocks",
+    "final_layer_norm.weight": "stack.norm.weight",
+    "final_layer_norm.bias": "stack.norm.bias",
 }
 IMAGE = {
     "embeddings.class_embedding": "class_token",
     "embeddings.patch_embedding.weight": "patches.weight",
     "embeddings.position_embedding.weight": "positions",
+    "encoder.layers": "blocks",
     "pre_layrnorm.weight": "pre_norm.weight",  # the published name is misspelt
     "pre_layrnorm.bias": "pre_norm.bias",
     "post_layernorm.weight": "norm.weight",
@@ -49,9 +51,9 @@ OPEN_LAYER = {
 }
 OPEN_REST = {
     "token_embedding.weight": "text.tokens.weight",
-    "positional_embedding": "text.positions",
-    "ln_final.weight": "text.norm.weight",
-    "ln_final.bias": "text.norm.bias",
+    "positional_embedding": "text.stack.positions.weight",
+    "ln_final.weight": "text.stack.norm.weight",
+    "ln_final.bias": "text.stack.norm.bias",
     "visual.conv1.weight": "image.patches.weight",
     "visual.class_embedding": "image.class_token",
     "visual.positional_embedding": "image.positions",
@@ -169,7 +171,7 @@ def _open_name(name: str, tensor: Tensor) -> dict[str, Tensor]:
         return {OPEN_REST.get(name, name): tensor}
     front, _, rest = name.partition("resblocks.")
     number, _, part = rest.partition(".")
-    place = f"{'image' if front.startswith('visual') else 'text'}.blocks.{number}"
+    place = f"{'image' if front.startswith('visual') else 'text.stack'}.blocks.{number}"
     if part.startswith("attn.in_proj_"):
         kind = part.removeprefix("attn.in_proj_")
         thirds = zip(("query", "key", "value"), tensor.chunk(3), strict=True)
@@ -187,7 +189,7 @@ def _block(config: Mapping[str, Any]) -> dict[str, Any]:
     return sizes if hidden is None else {**sizes, "hidden_dim": hidden}
 
 
-def _renamed(tensors: Tensors, prefix: str, rest: Mapping[str, str]) -> dict[str, Tensor]:
+def _renamed(tensors: Tensors, prefix: str, names: Mapping[str, str]) -> dict[str, Tensor]:
     found = {}
     for name, tensor in tensors.items():
         name = name.removeprefix(prefix)
@@ -196,8 +198,8 @@ def _renamed(tensors: Tensors, prefix: str, rest: Mapping[str, str]) -> dict[str
         if name.startswith("encoder.layers."):
             number, _, part = name.removeprefix("encoder.layers.").partition(".")
             layer, _, kind = part.rpartition(".")
-            name = f"blocks.{number}.{LAYER.get(layer, layer)}.{kind}"
-        found[rest.get(name, name)] = tensor
+            name = f"{names['encoder.layers']}.{number}.{LAYER.get(layer, layer)}.{kind}"
+        found[names.get(name, name)] = tensor
     return found
 
 
