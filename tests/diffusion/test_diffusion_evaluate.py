@@ -38,6 +38,36 @@ def test_many_dimensions_against_the_matrix_root() -> None:
     assert frechet_distance(a, b) == pytest.approx(expected.item(), rel=1e-6)
 
 
+class Flat(torch.nn.Module):
+    """Features for torchmetrics' FID: the pixels themselves."""
+
+    num_features = 12
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.float().flatten(1)
+
+
+def test_it_is_the_fid_of_torchmetrics() -> None:
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    generator = torch.Generator().manual_seed(0)
+    options = {"generator": generator, "dtype": torch.uint8}
+    real = torch.randint(0, 255, (90, 3, 2, 2), **options)
+    fake = torch.randint(40, 200, (70, 3, 2, 2), **options)
+    fid = FrechetInceptionDistance(feature=Flat(), input_img_size=(3, 2, 2))
+    fid.set_dtype(torch.float64)
+    fid.update(real, real=True)
+    fid.update(fake, real=False)
+    features = Flat()
+    ours = frechet_distance(features(real), features(fake))
+    assert ours == pytest.approx(fid.compute().item(), rel=1e-5)
+    # a covariance divided by n, as numpy's default does not, would be seen
+    shrunk = [
+        x.mean(0) + (x - x.mean(0)) * (1 - 1 / len(x)) ** 0.5 for x in map(features, (real, fake))
+    ]
+    assert frechet_distance(*shrunk) != pytest.approx(fid.compute().item(), rel=1e-3)
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), width=st.integers(1, 6), count=st.integers(2, 40))
 def test_it_behaves_like_a_distance(seed: int, width: int, count: int) -> None:
