@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
 from mmcourse.widgets import (
     AttentionExplorer,
+    CodebookExplorer,
     DenoisingScrubber,
     GuidanceGrid,
     MaskedWords,
@@ -157,8 +158,41 @@ def guidance(**options: Any) -> GuidanceGrid:
     return GuidanceGrid(classes * shares, **named, **options)
 
 
+def codebook(**options: Any) -> CodebookExplorer:
+    """Two pictures of six by six places, twelve codes, a decoder that looks around."""
+    images = np.stack([scene(24), np.roll(scene(24), 8, axis=-1)])
+    cut = images.reshape(2, 3, 6, 4, 6, 4).transpose(0, 1, 3, 5, 2, 4).reshape(2, 48, 6, 6)
+    places = cut.transpose(0, 2, 3, 1).reshape(-1, 48)
+    book = np.random.default_rng(4).permutation(places)[:12] + np.linspace(-0.1, 0.1, 12)[:, None]
+    layers = codebook_layers()
+    presets = [
+        {"name": "A corner", "picture": 0, "place": 0, "swap": -1},
+        {"name": "Another code", "picture": 1, "place": 14, "swap": 5, "note": "Look around it."},
+    ]
+    options = {"names": ["left", "right"], "place": 8, "presets": presets, **options}
+    return CodebookExplorer(images, cut, book, layers, **options)
+
+
+def codebook_layers(d: int = 48, width: int = 6) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Three small convolutions from d numbers to d."""
+    random, sizes = np.random.default_rng(3), [(width, d, 3), (width, width, 3), (d, width, 1)]
+    return [
+        (random.normal(size=(out, into, k, k)) / (k * into**0.5), random.normal(size=out) / 10)
+        for out, into, k in sizes
+    ]
+
+
 # What is asked of every widget is asked of these: one line for a new one.
-MAKERS: list[Callable[..., Any]] = [attention, guidance, masked, noise, patches, sampling, scrubber]
+MAKERS: list[Callable[..., Any]] = [
+    attention,
+    codebook,
+    guidance,
+    masked,
+    noise,
+    patches,
+    sampling,
+    scrubber,
+]
 
 
 def themes() -> list[str]:

@@ -8,7 +8,9 @@ with alternative text, for readers that run no JavaScript.
 
 from mmcourse.widgets.attention_explorer import AttentionExplorer
 from mmcourse.widgets.base import CourseWidget
+from mmcourse.widgets.codebook_explorer import CodebookExplorer
 from mmcourse.widgets.denoising_scrubber import DenoisingScrubber
+from mmcourse.widgets.guidance_grid import GuidanceGrid
 from mmcourse.widgets.masked_words import MaskedWords
 from mmcourse.widgets.noise_schedule_explorer import NoiseScheduleExplorer
 from mmcourse.widgets.patch_attention import PatchAttention
@@ -16,8 +18,10 @@ from mmcourse.widgets.sampling_explorer import SamplingExplorer
 
 __all__ = [
     "AttentionExplorer",
+    "CodebookExplorer",
     "CourseWidget",
     "DenoisingScrubber",
+    "GuidanceGrid",
     "MaskedWords",
     "NoiseScheduleExplorer",
     "PatchAttention",

@@ -59,6 +59,7 @@ const legend = (names) =>
   make("ul", { class: "mm-legend" }, ...names.map((n, i) => make("li", {}, swatch(i), n)));
 
 // show({series: [{values, style}], at, low, high, ticks, x, y, text}); a pointer picks a step.
+// `marks`: a word below every step, in place of the first and the last number.
 function chart(pick) {
   const node = make("svg:svg", { class: "mm-chart", role: "img" });
   const [left, right, above, below] = [46, 12, 24, 28];
@@ -73,7 +74,7 @@ function chart(pick) {
   node.addEventListener("pointermove", follow);
   const text = (x, y, words, anchor = "middle") =>
     make("svg:text", { x, y, "text-anchor": anchor }, words);
-  const show = ({ series, at, low, high, ticks, x, y, text: words, height = 220 }) => {
+  const show = ({ series, at, low, high, ticks, x, y, text: words, height = 220, marks }) => {
     const width = Math.max(node.parentElement.clientWidth, 200);
     last = Math.max(...series.map((one) => one.values.length)) - 1;
     const px = (i) => left + (i / Math.max(last, 1)) * (width - left - right);
@@ -92,7 +93,9 @@ function chart(pick) {
     const marker = { class: "mm-marker", x1: px(at), x2: px(at), y1: above, y2: height - below };
     const dot = ({ values, style }) =>
       make("svg:circle", { class: `mm-dot mm-style${style}`, cx: px(at), cy: py(values[at]), r: 5 });
-    const ends = [text(px(0), height - 10, "0"), text(px(last), height - 10, String(last), "end")];
+    const ends = marks
+      ? marks.map((mark, i) => text(px(i), height - 10, mark))
+      : [text(px(0), height - 10, "0"), text(px(last), height - 10, String(last), "end")];
     const names = [text(left - 34, 13, y, "start"), text((left + width) / 2, height - 10, x)];
     node.setAttribute("viewBox", `0 0 ${width} ${height}`);
     node.setAttribute("aria-label", words);
