@@ -128,7 +128,7 @@ function render({ model, el }) {
       "div",
       { class: "mm-codes" },
       figure("Decoded, with its code numbers", grid.node),
-      figure("Codebook (bright: used here)", book.node),
+      figure("Codebook (faded: not used here)", book.node),
       figure("Original", original.node),
       figure("Decoded", restored.node),
     ),
