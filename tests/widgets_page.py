@@ -20,6 +20,7 @@ from mmcourse.widgets import (
     NoiseScheduleExplorer,
     PatchAttention,
     SamplingExplorer,
+    TokenScrubber,
 )
 
 HOST = Path(__file__).parents[1] / "mmcourse" / "widgets" / "static_host.js"
@@ -182,6 +183,24 @@ def codebook_layers(d: int = 48, width: int = 6) -> list[tuple[np.ndarray, np.nd
     ]
 
 
+def tokens(**options: Any) -> TokenScrubber:
+    """Two pictures written in sixteen codes of twelve; each code paints a colour."""
+    random = np.random.default_rng(4)
+    codes = random.integers(0, 12, size=(2, 4, 4))
+    chances = random.dirichlet(np.ones(12) / 2, size=(2, 16))
+    paint = random.uniform(-1, 1, size=(12, 3))
+    after = np.arange(17)[:, None] > np.arange(16)  # (written, places)
+    seen = np.where(after[None, :, :, None], paint[codes.reshape(2, 1, 16)], 1.0)
+    pictures = seen.reshape(2, 17, 4, 4, 3).repeat(3, axis=2).repeat(3, axis=3)
+    swatches = paint[:, :, None, None] * np.ones((2, 2))
+    presets = [
+        {"name": "Half", "written": 8, "note": "What comes next?"},
+        {"name": "Done", "sample": 1, "written": 16},
+    ]
+    options = {"titles": ["a disc", "a ring"], "written": 5, "presets": presets, **options}
+    return TokenScrubber(np.moveaxis(pictures, -1, 2), codes, chances, swatches, **options)
+
+
 # What is asked of every widget is asked of these: one line for a new one.
 MAKERS: list[Callable[..., Any]] = [
     attention,
@@ -192,6 +211,7 @@ MAKERS: list[Callable[..., Any]] = [
     patches,
     sampling,
     scrubber,
+    tokens,
 ]
 
 

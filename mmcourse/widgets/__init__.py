@@ -15,6 +15,7 @@ from mmcourse.widgets.masked_words import MaskedWords
 from mmcourse.widgets.noise_schedule_explorer import NoiseScheduleExplorer
 from mmcourse.widgets.patch_attention import PatchAttention
 from mmcourse.widgets.sampling_explorer import SamplingExplorer
+from mmcourse.widgets.token_scrubber import TokenScrubber
 
 __all__ = [
     "AttentionExplorer",
@@ -26,4 +27,5 @@ __all__ = [
     "NoiseScheduleExplorer",
     "PatchAttention",
     "SamplingExplorer",
+    "TokenScrubber",
 ]

@@ -1,0 +1,218 @@
+// A picture that is written code by code, with the codes that might have come next.
+
+function render({ model, el }) {
+  const view = widget({ model, el }, "Token scrubber");
+  const [samples, rows, columns, codes, near] = view.get("shape");
+  const places = rows * columns;
+  const shape = view.get("image_shape");
+  const tile = view.get("swatch_shape");
+  const titles = view.get("titles");
+  const data = unpack(view.get("data"), { samples, places, codes, near, shape, tile });
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const now = () => clamp(view.get("written"), 0, places);
+  const go = (written) => view.set({ written });
+
+  const seen = picture(shape);
+  const grid = board(rows, columns, tile, (place) => go(place));
+  const list = make("ol", { class: "mm-likely" });
+  const title = make("p", { class: "mm-title" });
+  const bars = Array.from({ length: near + 1 }, () => likelyRow(tile));
+  list.append(...bars.map((bar) => bar.node));
+  const graph = chart(go);
+
+  // Playing is the reader's own doing, never the page's, and slower where motion is unwelcome.
+  let timer = 0;
+  const stop = () => {
+    clearInterval(timer);
+    timer = 0;
+    view.redraw();
+  };
+  const play = () => {
+    if (timer) return stop();
+    if (now() === places) go(0);
+    timer = setInterval(
+      () => {
+        if (now() < places) go(now() + 1);
+        if (now() === places) stop();
+      },
+      still.matches ? 1000 : clamp(12000 / places, 80, 400),
+    );
+    view.redraw();
+  };
+  const button = make("button", { class: "mm-button mm-play", type: "button", onclick: play });
+  view.tidy(() => clearInterval(timer));
+
+  view.draw = () => {
+    const [sample, written] = [view.get("sample"), now()];
+    const one = data.sample(sample);
+    const next = Math.min(written, places - 1);
+    seen.show(one.frame(written), `The picture after ${written} of ${places} codes`);
+    grid.show(one.codes, written, data.swatch, `${written} of ${places} code numbers of ${titles[sample]}`);
+    const likely = one.likely(next);
+    title.textContent = written < places ? "Likeliest next codes" : "Likeliest last codes";
+    const drawn = one.codes[next];
+    const listed = likely.some(([k]) => k === drawn);
+    const shown = listed ? likely : [...likely, [drawn, one.own[next]]];
+    bars.forEach((bar, i) => bar.show(shown[i], drawn, data.swatch));
+    const bits = one.bits;
+    const high = Math.max(4, Math.ceil(Math.max(...bits)));
+    const text = `Surprise of each of ${places} codes in bits; marked: code ${next + 1}, ${tenth(bits[next])} bits`;
+    graph.show({
+      series: [{ values: bits, style: 0 }],
+      at: next,
+      low: 0,
+      high,
+      ticks: [0, high / 2, high],
+      x: "codes written before",
+      y: "surprise of the next code, bits",
+      text,
+      height: 180,
+    });
+    button.textContent = timer ? "❚❚ Pause" : "▶ Play";
+    // While it plays the sentence follows silently; it is read out once it stands.
+    view.summary.setAttribute("aria-live", timer ? "off" : "polite");
+    view.say(sentence(titles[sample], written, columns, one.codes, one.own, likely));
+  };
+
+  const format = (written) => `${written} of ${places}`;
+  const slide = slider(view, "written", { label: "Codes written", max: places, format });
+  slide.classList.add("mm-wide");
+  const figure = (text, part) => make("figure", {}, make("figcaption", {}, text), part);
+  return view.start(
+    ["sample", "written", "data"],
+    presetButtons(view) ?? "",
+    controls(choice(view, "sample", { label: "Picture", options: titles.map((name, i) => [i, name]) })),
+    controls(button, slide),
+    make(
+      "div",
+      { class: "mm-writing" },
+      figure("The picture so far", seen.node),
+      figure("Its codes so far", grid.node),
+      make("div", { class: "mm-nexts" }, title, list),
+    ),
+    make("div", {}, graph.node),
+  );
+}
+
+// ---------- numbers (tests run them under node, against Python) ----------
+
+// 3.14159 → "3.1"
+const tenth = (value) => (Math.floor(10 * value + 0.5) / 10).toFixed(1);
+
+function sentence(title, written, columns, codes, own, likely) {
+  const places = codes.length;
+  const bits = Array.from(own, (p) => -Math.log2(p));
+  if (written === places)
+    return `${title}: all ${places} codes are written, ${tenth(bits.reduce((a, b) => a + b, 0))} bits in all.`;
+  const where = `row ${Math.floor(written / columns) + 1}, column ${(written % columns) + 1}`;
+  const code = codes[written];
+  const [first, best] = likely[0];
+  const told = `${title}: ${written} of ${places} codes written. Next, in ${where}: code ${code}, which had ${tenth(100 * own[written])} % (${tenth(bits[written])} bits)`;
+  return first === code ? `${told}, the likeliest.` : `${told}; the likeliest, ${first}, had ${tenth(100 * best)} %.`;
+}
+
+// The bytes of the trait, in the order in which Python wrote them.
+function unpack(view, { samples, places, codes, near, shape, tile }) {
+  const [channels, height, width] = shape;
+  const area = height * width;
+  const size = tile.reduce((a, b) => a * b);
+  const all = bytes(view);
+  const palette = all.subarray(0, 256 * channels);
+  let at = 256 * channels;
+  const skip = (count) => (at += count) - count;
+  const frames = skip(samples * (places + 1) * area);
+  const swatches = skip(codes * size);
+  const whole = (count) => {
+    const from = skip(2 * count);
+    return Array.from({ length: count }, (_, i) => view.getUint16(from + 2 * i, true));
+  };
+  const drawn = whole(samples * places);
+  const order = whole(samples * places * near);
+  const own = halves(view, skip(2 * samples * places), samples * places);
+  const best = halves(view, skip(2 * samples * places * near), samples * places * near);
+  const sample = (s) => {
+    const part = (values) => values.slice(s * places, (s + 1) * places);
+    const frame = (written) => {
+      const from = frames + (s * (places + 1) + written) * area;
+      const values = new Uint8ClampedArray(channels * area);
+      for (let i = 0; i < area; i++)
+        for (let c = 0; c < channels; c++) values[c * area + i] = palette[channels * all[from + i] + c];
+      return values;
+    };
+    const likely = (place) =>
+      Array.from({ length: near }, (_, i) => {
+        const j = (s * places + place) * near + i;
+        return [order[j], best[j]];
+      });
+    const mine = part(own);
+    return { frame, likely, codes: part(drawn), own: mine, bits: Array.from(mine, (p) => -Math.log2(p)) };
+  };
+  return { sample, swatch: (k) => all.subarray(swatches + k * size, swatches + (k + 1) * size) };
+}
+
+// ---------- parts ----------
+
+// One bar: what the code paints, its number, its share; the drawn one carries a tick.
+function likelyRow(tile) {
+  const chip = picture(tile, true);
+  const number = make("span", { class: "mm-code" });
+  const bar = make("i");
+  const share = make("b");
+  const node = make("li", {}, chip.node, number, make("span", { class: "mm-chance" }, bar), share);
+  const show = (entry, drawn, swatch) => {
+    node.hidden = !entry;
+    if (!entry) return;
+    const [k, p] = entry;
+    chip.show(swatch(k));
+    number.textContent = k === drawn ? `✓ ${k}` : String(k);
+    node.classList.toggle("mm-drawn", k === drawn);
+    bar.style.width = `${Math.max(100 * p, 0.5)}%`;
+    share.textContent = p < 0.0005 ? "< 0.1 %" : `${tenth(100 * p)} %`;
+  };
+  return { node, show };
+}
+
+// The grid of numbers; a click goes to a place. Colours are those of the codes, in every theme.
+function board(rows, columns, tile, pick) {
+  const canvas = make("canvas", { class: "mm-board", role: "img" });
+  const scale = Math.max(24, Math.round(480 / columns));
+  [canvas.width, canvas.height] = [columns * scale, rows * scale];
+  const context = canvas.getContext("2d");
+  canvas.addEventListener("click", (event) => {
+    const box = canvas.getBoundingClientRect();
+    const inside = (share, count) => clamp(Math.floor(share * count), 0, count - 1);
+    const row = inside((event.clientY - box.top) / box.height, rows);
+    pick(row * columns + inside((event.clientX - box.left) / box.width, columns));
+  });
+  const small = picture(tile, true);
+  const show = (codes, written, swatch, text) => {
+    canvas.setAttribute("aria-label", text);
+    context.imageSmoothingEnabled = false;
+    context.font = `600 ${Math.round(0.36 * scale)}px system-ui, sans-serif`;
+    [context.textAlign, context.textBaseline, context.lineJoin] = ["center", "middle", "round"];
+    codes.forEach((code, i) => {
+      const [x, y] = [(i % columns) * scale, Math.floor(i / columns) * scale];
+      context.fillStyle = "#c9ced4";
+      context.fillRect(x, y, scale, scale);
+      if (i < written) {
+        small.show(swatch(code));
+        context.drawImage(small.node, x, y, scale, scale);
+        [context.lineWidth, context.strokeStyle, context.fillStyle] = [4, "#fff", "#101418"];
+        context.strokeText(code, x + scale / 2, y + scale / 2 + 1);
+        context.fillText(code, x + scale / 2, y + scale / 2 + 1);
+      }
+      [context.lineWidth, context.strokeStyle] = [1, "#9aa3ad"];
+      context.strokeRect(x + 0.5, y + 0.5, scale - 1, scale - 1);
+    });
+    if (written >= codes.length) return;
+    const [x, y] = [(written % columns) * scale, Math.floor(written / columns) * scale];
+    for (const [color, wide] of [["#fff", 9], ["#d55e00", 6]]) {
+      [context.strokeStyle, context.lineWidth] = [color, wide];
+      context.strokeRect(x + 4, y + 4, scale - 8, scale - 8);
+    }
+  };
+  return { node: canvas, show };
+}
+
+export { sentence, tenth, unpack };
+export default { render };
