@@ -3,7 +3,7 @@
 Parameter names follow the published checkpoints, so that a file loads as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +79,21 @@ class KLAutoencoder(nn.Module):
         self.quant_conv = nn.Conv2d(2 * latent_channels, 2 * latent_channels, 1)
         self.post_quant_conv = nn.Conv2d(latent_channels, latent_channels, 1)
 
-    def forward(self, x: IMAGES, noise: LATENT) -> tuple[IMAGES, LATENT, LATENT]:
+    def forward(
+        self, x: IMAGES, noise: LATENT, change: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[IMAGES, LATENT, LATENT]:
         """Through the bottleneck and back, as in training: x̂, μ and log σ².
 
         z = μ + σ · noise,  noise standard normal in the shape of the latents
+
+        Args:
+            x: pictures.
+            noise: see above.
+            change: what is done to z before it is decoded; nothing by default.
         """
         mean, log_variance = self.encode(x)
-        return self.decode(reparameterise(mean, log_variance, noise)), mean, log_variance
+        z = reparameterise(mean, log_variance, noise)
+        return self.decode(z if change is None else change(z)), mean, log_variance
 
     def encode(self, x: IMAGES) -> tuple[LATENT, LATENT]:
         """Mean and log-variance of the latents of pictures x in [-1, 1].

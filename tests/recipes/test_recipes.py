@@ -16,8 +16,9 @@ from mmcourse import recipes
 from mmcourse.data import Shapes, parse, sample_scene
 from mmcourse.diffusion import TextToImage
 from mmcourse.diffusion.autoencoder import KLAutoencoder
+from mmcourse.recipes.autoencoder import moved, some_moves, standardise
 from mmcourse.recipes.resume import Plan
-from mmcourse.recipes.text_to_image import PARTS, tellings, vocabulary_of, whiten
+from mmcourse.recipes.text_to_image import PARTS, late, tellings, vocabulary_of
 from mmcourse.weights import sha256
 
 SCRIPT = Path(__file__).parent / "tiny_recipe.py"
@@ -84,20 +85,42 @@ def test_two_processes_give_the_losses_of_one(whole: Path, tmp_path: Path) -> No
         torch.testing.assert_close(torch.tensor(found), torch.tensor(wanted), rtol=2e-3, atol=1e-4)
 
 
-def test_white_latents_decode_to_the_same_pictures() -> None:
+def test_standard_latents_decode_to_the_same_pictures() -> None:
     torch.manual_seed(0)
     model = randomise(KLAutoencoder(**TINY.parts["autoencoder"])).eval()
     pictures = Shapes(16, 64, split="all").images()
     before = model.encode(pictures)[0]
     again = model.decode(before)
-    assert torch.cov(before.transpose(0, 1).flatten(1)).trace() < 1  # far from white
-    whiten(model, pictures)
+    assert before.var() < 0.5  # far from 1
+    standardise(model, pictures)
     z, log_variance = model.encode(pictures)
-    rows = z.transpose(0, 1).flatten(1)
-    torch.testing.assert_close(torch.cov(rows), torch.eye(len(rows)), atol=1e-4, rtol=0)
-    torch.testing.assert_close(rows.mean(1), torch.zeros(len(rows)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(z.square().mean(), torch.tensor(1.0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(z.mean((0, 2, 3)), torch.zeros(2), atol=1e-4, rtol=0)
     torch.testing.assert_close(model.decode(z), again, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        torch.corrcoef(z.movedim(1, 0).flatten(1)),
+        torch.corrcoef(before.movedim(1, 0).flatten(1)),
+        atol=1e-4,
+        rtol=1e-4,
+    )
     assert log_variance.max() == -30
+
+
+def test_half_of_the_latents_move_with_their_pictures() -> None:
+    moves = some_moves(6, torch.Generator().manual_seed(0))
+    x = torch.rand(6, 3, 8, 8)
+    torch.testing.assert_close(moved(x, moves)[1::2], x[1::2])
+    assert (moved(x, moves)[::2] - x[::2]).abs().flatten(1).amax(1).min() > 0.01
+    # by one pixel of eight to the left
+    shift = torch.tensor([[[1.0, 0.0, 0.25], [0.0, 1.0, 0.0]]])
+    torch.testing.assert_close(moved(x[:1], shift)[..., :-1], x[:1, ..., 1:])
+
+
+def test_times_are_late() -> None:
+    times = late(torch.linspace(0, 1, 10_001))
+    assert times.min() == 0
+    assert times.max() == 1
+    assert times.median() == pytest.approx(0.72, abs=0.005)
 
 
 def test_a_folder_keeps_to_its_run(whole: Path) -> None:
