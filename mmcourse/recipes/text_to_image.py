@@ -56,6 +56,13 @@ PARTS: dict[str, Any] = {
 }
 """The sizes of the networks, see `TextToImage.build`."""
 
+BACKWARDS = 0.25
+"""Share of captions that begin at the bottom or on the right.
+
+At one half, "A above B" and "B below A" are equally frequent: neither the order of the words nor
+the relation alone says where A is, only both together, and training stands still for long.
+"""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -153,8 +160,9 @@ class Workshop:
                 parts.append(autoencoder.encode(pictures)[0].to("cpu", torch.float16))
                 self.tell("latents", int(rows[-1]) + 1, len(scenes), 0.0)
             words = vocabulary_of(self.recipe.parts)
-            ids = [words.encode(tellings(scenes.scene(row))) for row in range(len(scenes))]
-            save_tensors(file, {"z": torch.cat(parts), "ids": torch.stack(ids)})
+            every = [told_both_ways(scenes.scene(row)) for row in range(len(scenes))]
+            ids = torch.stack([words.encode(told) for told in every]).to(torch.int16)
+            save_tensors(file, {"z": torch.cat(parts), "ids": ids})
         self.accelerator.wait_for_everyone()
         return read_tensors(file)
 
@@ -180,10 +188,12 @@ class Workshop:
         """Latents, words, times and noise of a step; every tenth caption is forgotten."""
         random, count = source(self.seed, 5, step), self.recipe.batch["diffusion"]
         rows = torch.randint(len(data["z"]), (count,), generator=random)
-        telling = torch.randint(data["ids"].shape[1], (count,), generator=random)
+        ways = data["ids"].shape[1] // 2
+        back = torch.rand(count, generator=random) < BACKWARDS
+        telling = torch.randint(ways, (count,), generator=random) + ways * back
         forget = torch.rand(count, 1, generator=random) < 0.1
         empty = vocabulary_of(self.recipe.parts).empty(1)
-        ids = torch.where(forget, empty, data["ids"][rows, telling])
+        ids = torch.where(forget, empty, data["ids"][rows, telling].long())
         times = (self.recipe.parts["T"] * late(torch.rand(count, generator=random))).long()
         z = data["z"][rows].float()
         return z, ids, times, torch.randn(z.shape, generator=random)
@@ -258,6 +268,13 @@ def tellings(scene: Scene) -> list[str]:
         short = caption(scene, language, background=scene.background != "white")
         found += [full, short, short.replace(large, "")]
     return found
+
+
+def told_both_ways(scene: Scene) -> list[str]:
+    """All tellings that begin at the top or on the left, then as many from the other end."""
+    first = not scene.relations or scene.relations[0] in ("above", "left of")
+    there, back = (scene, scene.reversed()) if first else (scene.reversed(), scene)
+    return tellings(there) + tellings(back)
 
 
 def number(*parts: int) -> int:

@@ -18,7 +18,13 @@ from mmcourse.diffusion import TextToImage
 from mmcourse.diffusion.autoencoder import KLAutoencoder
 from mmcourse.recipes.autoencoder import moved, some_moves, standardise
 from mmcourse.recipes.resume import Plan
-from mmcourse.recipes.text_to_image import PARTS, late, tellings, vocabulary_of
+from mmcourse.recipes.text_to_image import (
+    PARTS,
+    late,
+    tellings,
+    told_both_ways,
+    vocabulary_of,
+)
 from mmcourse.weights import sha256
 
 SCRIPT = Path(__file__).parent / "tiny_recipe.py"
@@ -147,6 +153,15 @@ def test_every_telling_asks_for_the_scene_and_is_known() -> None:
         told = tellings(scene)
         assert all(parse(text) == scene for text in told)
         assert words.encode(told).shape == (6, 18)
+
+
+def test_a_scene_is_told_from_both_ends() -> None:
+    scene = parse("a red circle below a small blue square")
+    told = told_both_ways(scene)
+    assert told[0].startswith("a small blue square above a large red circle")
+    assert [parse(text) for text in told] == [scene.reversed()] * 6 + [scene] * 6
+    alone = parse("a red circle")
+    assert [parse(text) for text in told_both_ways(alone)] == [alone] * 12
 
 
 def test_other_words_are_read_as_known_ones() -> None:
