@@ -14,11 +14,11 @@ from mmcourse.recipes.resume import Batch
 def autoencoder_loss(model: nn.Module, batch: Batch) -> Tensor:
     """|x − x̂| + (x − x̂)², and a whisper of the KL divergence that keeps latents compact.
 
-    Half of the latents are moved and resized before they are decoded, and the picture must come
-    out moved and resized: latents then vary smoothly with what the picture shows, and are much
-    easier to draw by diffusion.
+    Latents may be moved and resized before they are decoded (see `some_moves`); the picture must
+    come out moved and resized. Latents then vary more smoothly with what the picture shows, and
+    are easier to draw by diffusion.
 
-    Source: Kouzelis et al. 2025, "EQ-VAE", arXiv:2502.09509, equation 5.
+    Source: after Kouzelis et al. 2025, "EQ-VAE", arXiv:2502.09509.
     """
     pictures, noise, moves = batch
     change = partial(moved, moves=moves)

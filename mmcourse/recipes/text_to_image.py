@@ -93,7 +93,7 @@ class Recipe:
 
 TEXT_TO_IMAGE = Recipe(
     PARTS,
-    steps={"autoencoder": 2_600, "diffusion": 22_000},
+    steps={"autoencoder": 5_000, "diffusion": 20_000},
     batch={"autoencoder": 32, "diffusion": 32},
     rates={"autoencoder": 1.5e-3, "diffusion": 1e-3},
 )
@@ -146,7 +146,10 @@ class Workshop:
         sizes = recipe.parts["autoencoder"]["latent_channels"], *[recipe.parts["size"]] * 2
         random = source(self.seed, 2, step)
         noise = torch.randn(count, *sizes, generator=random)
-        return scenes.images(), noise, some_moves(count, random)
+        moving = step > 0.8 * recipe.steps["autoencoder"]  # first it learns to draw sharply
+        moves = some_moves(count if moving else 0, random)
+        stay = torch.eye(2, 3).repeat(count - len(moves), 1, 1)
+        return scenes.images(), noise, torch.cat([moves, stay])
 
     # ---- what the second training reads
     @torch.no_grad()
