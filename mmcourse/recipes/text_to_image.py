@@ -147,9 +147,8 @@ class Workshop:
         random = source(self.seed, 2, step)
         noise = torch.randn(count, *sizes, generator=random)
         moving = step > 0.8 * recipe.steps["autoencoder"]  # first it learns to draw sharply
-        moves = some_moves(count if moving else 0, random)
-        stay = torch.eye(2, 3).repeat(count - len(moves), 1, 1)
-        return scenes.images(), noise, torch.cat([moves, stay])
+        moves = some_moves(count, random) if moving else torch.eye(2, 3).repeat(count, 1, 1)
+        return scenes.images(), noise, moves
 
     # ---- what the second training reads
     @torch.no_grad()

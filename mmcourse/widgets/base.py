@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,11 @@ BUDGET = 100_000  # bytes of data in one widget: pages stay light
 
 
 SHARED = {"js": ("kit.js", "pictures.js"), "css": ("widgets.css",)}
+
+
+def tenth(value: float) -> str:
+    """3.14159 → "3.1"; halves go up, as in the page's `tenth`."""
+    return f"{math.floor(10 * value + 0.5) / 10:.1f}"
 
 
 def compose(name: str, ending: str) -> str:

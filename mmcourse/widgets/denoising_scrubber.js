@@ -7,7 +7,6 @@ function render({ model, el }) {
   const size = shape.reduce((a, b) => a * b);
   const last = frames - 1;
   const pixels = bytes(view.get("data"));
-  const still = matchMedia("(prefers-reduced-motion: reduce)");
   const at = (track, frame, sample) => {
     const start = ((track * frames + frame) * count + sample) * size;
     return pixels.subarray(start, start + size);
@@ -33,25 +32,7 @@ function render({ model, el }) {
   });
   const strips = grids.map(() => film(Math.min(frames, 9), shape, go));
 
-  // Playing is the reader's own doing, never the page's, and slower where motion is unwelcome.
-  let timer = 0;
-  const stop = () => {
-    clearInterval(timer);
-    timer = 0;
-    view.redraw();
-  };
-  const play = () => {
-    if (timer) return stop();
-    if (now() === last) go(0);
-    const pace = still.matches ? 1000 : clamp(5000 / frames, 80, 400);
-    timer = setInterval(() => {
-      if (now() < last) go(now() + 1);
-      if (now() === last) stop();
-    }, pace);
-    view.redraw();
-  };
-  const button = make("button", { class: "mm-button mm-play", type: "button", onclick: play });
-  view.tidy(() => clearInterval(timer));
+  const button = player(view, { now, go, last, pace: 5000 / frames });
 
   const curves = view.get("curves");
   const graph = chart(go);
@@ -86,9 +67,6 @@ function render({ model, el }) {
       strips[track].show(last, frame, (f) => at(track, f, 0), text);
     });
     const said = curves.length ? trace(frame) : [];
-    button.textContent = timer ? "❚❚ Pause" : "▶ Play";
-    // While it plays the sentence follows silently; it is read out once it stands.
-    view.summary.setAttribute("aria-live", timer ? "off" : "polite");
     const shown = grids.map((_, track) => `${name(track)}, ${label(track, frame)}`);
     const more = said.length ? `; ${said.join(", ")}` : "";
     view.say(`Frame ${frame + 1} of ${frames}: ${shown.join("; ")}${more}.`);

@@ -75,7 +75,7 @@ function render({ model, el }) {
 
 // 3 → "3", 0.5 → "0.5", −1 → "−1".
 const plain = (value) => String(Number(value.toFixed(4))).replace("-", "−");
-const percent = (share) => `${(Math.floor(1000 * share + 0.5) / 10).toFixed(1)} %`;
+const percent = (share) => `${tenth(100 * share)} %`;
 
 function sentence(name, seed, scale, curves, i) {
   const said = curves.map(({ name, values, real }) => {

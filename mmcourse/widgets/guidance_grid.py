@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from mmcourse.widgets.base import CourseWidget, numbers, pixels
+from mmcourse.widgets.base import CourseWidget, numbers, pixels, tenth
 
 AXES = "classes, seeds, scales, channels, height, width"
 
@@ -118,8 +118,8 @@ def _plain(value: float) -> str:
 
 
 def _percent(share: float) -> str:
-    """Halves are rounded up, as the page does."""
-    return f"{math.floor(1000 * share + 0.5) / 10:.1f} %"
+    """0.987 → "98.7 %"."""
+    return f"{tenth(100 * share)} %"
 
 
 def _curves(

@@ -8,7 +8,6 @@ function render({ model, el }) {
   const tile = view.get("swatch_shape");
   const titles = view.get("titles");
   const data = unpack(view.get("data"), { samples, places, codes, near, shape, tile });
-  const still = matchMedia("(prefers-reduced-motion: reduce)");
   const now = () => clamp(view.get("written"), 0, places);
   const go = (written) => view.set({ written });
 
@@ -20,27 +19,7 @@ function render({ model, el }) {
   list.append(...bars.map((bar) => bar.node));
   const graph = chart(go);
 
-  // Playing is the reader's own doing, never the page's, and slower where motion is unwelcome.
-  let timer = 0;
-  const stop = () => {
-    clearInterval(timer);
-    timer = 0;
-    view.redraw();
-  };
-  const play = () => {
-    if (timer) return stop();
-    if (now() === places) go(0);
-    timer = setInterval(
-      () => {
-        if (now() < places) go(now() + 1);
-        if (now() === places) stop();
-      },
-      still.matches ? 1000 : clamp(12000 / places, 80, 400),
-    );
-    view.redraw();
-  };
-  const button = make("button", { class: "mm-button mm-play", type: "button", onclick: play });
-  view.tidy(() => clearInterval(timer));
+  const button = player(view, { now, go, last: places, pace: 12000 / places });
 
   view.draw = () => {
     const [sample, written] = [view.get("sample"), now()];
@@ -68,9 +47,6 @@ function render({ model, el }) {
       text,
       height: 180,
     });
-    button.textContent = timer ? "❚❚ Pause" : "▶ Play";
-    // While it plays the sentence follows silently; it is read out once it stands.
-    view.summary.setAttribute("aria-live", timer ? "off" : "polite");
     view.say(sentence(titles[sample], written, columns, one.codes, one.own, likely));
   };
 
@@ -95,9 +71,6 @@ function render({ model, el }) {
 }
 
 // ---------- numbers (tests run them under node, against Python) ----------
-
-// 3.14159 → "3.1"
-const tenth = (value) => (Math.floor(10 * value + 0.5) / 10).toFixed(1);
 
 function sentence(title, written, columns, codes, own, likely) {
   const places = codes.length;
@@ -214,5 +187,5 @@ function board(rows, columns, tile, pick) {
   return { node: canvas, show };
 }
 
-export { sentence, tenth, unpack };
+export { sentence, unpack };
 export default { render };

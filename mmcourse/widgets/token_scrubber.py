@@ -1,13 +1,12 @@
 """Token scrubber: a Transformer writes a picture, one code after another."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import traitlets
 
-from mmcourse.widgets.base import CourseWidget, halves, numbers, pixels
+from mmcourse.widgets.base import CourseWidget, halves, numbers, pixels, tenth
 
 
 class TokenScrubber(CourseWidget):
@@ -101,16 +100,16 @@ class TokenScrubber(CourseWidget):
         title, places = self.titles[self.sample], rows * columns
         bits = -np.log2(self._own[self.sample])
         if self.written == places:
-            return f"{title}: all {places} codes are written, {_tenth(bits.sum())} bits in all."
+            return f"{title}: all {places} codes are written, {tenth(bits.sum())} bits in all."
         row, column = divmod(self.written, columns)
         own, code = self._own[self.sample, self.written], self._codes[self.sample, self.written]
         first, best = (part[self.sample, self.written, 0] for part in (self._likely, self._best))
         told = f"{title}: {self.written} of {places} codes written. Next, in row {row + 1}, "
-        told += f"column {column + 1}: code {code}, which had {_tenth(100 * own)} % "
-        told += f"({_tenth(bits[self.written])} bits)"
+        told += f"column {column + 1}: code {code}, which had {tenth(100 * own)} % "
+        told += f"({tenth(bits[self.written])} bits)"
         if first == code:
             return told + ", the likeliest."
-        return told + f"; the likeliest, {first}, had {_tenth(100 * best)} %."
+        return told + f"; the likeliest, {first}, had {tenth(100 * best)} %."
 
     def _draw(self) -> Any:
         from mmcourse.plots import COLORS, new_figure
@@ -128,11 +127,6 @@ class TokenScrubber(CourseWidget):
         panels[1].set_title("likeliest next codes", fontsize=10)
         panels[1].set_xlim(0, 1)
         return figure
-
-
-def _tenth(value: float) -> str:
-    """One decimal; halves are rounded up, as the page does."""
-    return f"{math.floor(10 * value + 0.5) / 10:.1f}"
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
