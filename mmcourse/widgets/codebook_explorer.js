@@ -133,7 +133,7 @@ function render({ model, el }) {
       figure("Decoded", restored.node),
     ),
     choices,
-    make("p", { class: "mm-hint" }, "Hover over a place or a code to see where a code is used. Click a place to pin it, then a code to put it there."),
+    make("p", { class: "mm-hint" }, "Hover over a place or a code to see where a code is used. Click or tap a place to pin it, then a code to put it there."),
   );
 }
 
