@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmcourse.data import Scene, Shapes, caption, vocabulary
+from mmcourse.data import Shapes, vocabulary
 from mmcourse.diffusion import NoiseSchedule, TextToImage, denoising_loss
 from mmcourse.diffusion.autoencoder import KLAutoencoder
 from mmcourse.diffusion.text_to_image import Vocabulary
 from mmcourse.recipes.autoencoder import autoencoder_loss, some_moves, standardise
 from mmcourse.recipes.resume import Batch, Plan, Tell, train_resumable
+from mmcourse.recipes.syllabus import stage_at, told_both_ways
 from mmcourse.training import load_checkpoint, pick_device, save_checkpoint, save_tensors
 from mmcourse.weights import read_tensors
 
@@ -55,13 +56,6 @@ PARTS: dict[str, Any] = {
     "reader": {"width": 128, "depth": 3, "num_heads": 4},
 }
 """The sizes of the networks, see `TextToImage.build`."""
-
-BACKWARDS = 0.25
-"""Share of captions that begin at the bottom or on the right.
-
-At one half, "A above B" and "B below A" are equally frequent: neither the order of the words nor
-the relation alone says where A is, only both together, and training stands still for long.
-"""
 
 
 @dataclass(frozen=True)
@@ -153,18 +147,20 @@ class Workshop:
     # ---- what the second training reads
     @torch.no_grad()
     def latents(self, autoencoder: KLAutoencoder) -> dict[str, Tensor]:
-        """Latents z of all the scenes, and the words `ids` of their captions in all tellings."""
+        """Latents `z` of all the scenes, the words `ids` of their captions, their `objects`."""
         file = self.out / "latents.safetensors"
         if not file.is_file() and self.accelerator.is_main_process:
-            scenes, parts = self._scenes(self.recipe.scenes, number(self.seed, 4)), []
-            for rows in torch.arange(len(scenes)).split(256):
-                pictures = scenes.images(rows.tolist()).to(self.device)
+            dataset, parts = self._scenes(self.recipe.scenes, number(self.seed, 4)), []
+            for rows in torch.arange(len(dataset)).split(256):
+                pictures = dataset.images(rows.tolist()).to(self.device)
                 parts.append(autoencoder.encode(pictures)[0].to("cpu", torch.float16))
-                self.tell("latents", int(rows[-1]) + 1, len(scenes), 0.0)
-            words = vocabulary_of(self.recipe.parts)
-            every = [told_both_ways(scenes.scene(row)) for row in range(len(scenes))]
-            ids = torch.stack([words.encode(told) for told in every]).to(torch.int16)
-            save_tensors(file, {"z": torch.cat(parts), "ids": ids})
+                self.tell("latents", int(rows[-1]) + 1, len(dataset), 0.0)
+            words, scenes = vocabulary_of(self.recipe.parts), dataset.scenes(range(len(dataset)))
+            ids = torch.stack([words.encode(told_both_ways(scene)) for scene in scenes])
+            objects = torch.tensor([len(scene.objects) for scene in scenes])
+            save_tensors(
+                file, {"z": torch.cat(parts), "ids": ids.to(torch.int16), "objects": objects}
+            )
         self.accelerator.wait_for_everyone()
         return read_tensors(file)
 
@@ -189,14 +185,18 @@ class Workshop:
     def _latents(self, step: int, data: dict[str, Tensor]) -> Batch:
         """Latents, words, times and noise of a step; every tenth caption is forgotten."""
         random, count = source(self.seed, 5, step), self.recipe.batch["diffusion"]
-        rows = torch.randint(len(data["z"]), (count,), generator=random)
+        now = stage_at(step / self.recipe.steps["diffusion"])
+        allowed = (data["objects"] == 2) if now.pairs else (data["objects"] > 0)
+        places = allowed.nonzero()[:, 0]
+        rows = places[torch.randint(len(places), (count,), generator=random)]
         ways = data["ids"].shape[1] // 2
-        back = torch.rand(count, generator=random) < BACKWARDS
+        back = torch.rand(count, generator=random) < now.backwards
         telling = torch.randint(ways, (count,), generator=random) + ways * back
         forget = torch.rand(count, 1, generator=random) < 0.1
         empty = vocabulary_of(self.recipe.parts).empty(1)
         ids = torch.where(forget, empty, data["ids"][rows, telling].long())
-        times = (self.recipe.parts["T"] * late(torch.rand(count, generator=random))).long()
+        uniform, last = torch.rand(count, generator=random), self.recipe.parts["T"] - 1
+        times = (self.recipe.parts["T"] * now.times(uniform)).long().clamp(max=last)
         z = data["z"][rows].float()
         return z, ids, times, torch.randn(z.shape, generator=random)
 
@@ -237,17 +237,6 @@ class Workshop:
         self.accelerator.wait_for_everyone()
 
 
-def late(uniform: Tensor) -> Tensor:
-    """Random times in [0, 1] for the training: half of them above 0.72.
-
-    (1 − u^0.6)^0.3,  u uniform in [0, 1]
-
-    What is drawn, and where, is decided where the noise is strong: neighbouring latents are so
-    alike that the picture can be guessed from them long before single latents can be read.
-    """
-    return (1 - uniform**0.6) ** 0.3
-
-
 def velocity_loss(model: nn.Module, batch: Batch, *, schedule: NoiseSchedule) -> Tensor:
     """The diffusion's loss of a batch of latents, words, times and noise."""
     z, ids, times, noise = batch
@@ -257,26 +246,6 @@ def velocity_loss(model: nn.Module, batch: Batch, *, schedule: NoiseSchedule) ->
 def vocabulary_of(parts: dict[str, Any]) -> Vocabulary:
     """The words of a configuration."""
     return Vocabulary(parts["words"], parts["length"], parts["aliases"])
-
-
-def tellings(scene: Scene) -> list[str]:
-    """Ways to ask for a scene, in English and Korean: in full, and as people do.
-
-    "large" may be left out, and a white background: they are what is meant where nothing is said.
-    """
-    found = []
-    for language, large in (("en", "large "), ("ko", "큰 ")):
-        full = caption(scene, language)
-        short = caption(scene, language, background=scene.background != "white")
-        found += [full, short, short.replace(large, "")]
-    return found
-
-
-def told_both_ways(scene: Scene) -> list[str]:
-    """All tellings that begin at the top or on the left, then as many from the other end."""
-    first = not scene.relations or scene.relations[0] in ("above", "left of")
-    there, back = (scene, scene.reversed()) if first else (scene.reversed(), scene)
-    return tellings(there) + tellings(back)
 
 
 def number(*parts: int) -> int:

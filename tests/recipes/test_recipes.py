@@ -18,13 +18,8 @@ from mmcourse.diffusion import TextToImage
 from mmcourse.diffusion.autoencoder import KLAutoencoder
 from mmcourse.recipes.autoencoder import moved, some_moves, standardise
 from mmcourse.recipes.resume import Plan
-from mmcourse.recipes.text_to_image import (
-    PARTS,
-    late,
-    tellings,
-    told_both_ways,
-    vocabulary_of,
-)
+from mmcourse.recipes.syllabus import SYLLABUS, late, stage_at, tellings, told_both_ways
+from mmcourse.recipes.text_to_image import PARTS, TEXT_TO_IMAGE, Workshop, vocabulary_of
 from mmcourse.weights import sha256
 
 SCRIPT = Path(__file__).parent / "tiny_recipe.py"
@@ -150,18 +145,56 @@ def test_every_telling_asks_for_the_scene_and_is_known() -> None:
     words = vocabulary_of(PARTS)
     for _ in range(200):
         scene = sample_scene(generator=generator)
-        told = tellings(scene)
+        told = tellings(scene, "en") + tellings(scene, "ko")
         assert all(parse(text) == scene for text in told)
         assert words.encode(told).shape == (6, 18)
 
 
 def test_a_scene_is_told_from_both_ends() -> None:
     scene = parse("a red circle below a small blue square")
+    there, back = scene.reversed(), scene
     told = told_both_ways(scene)
+    assert told == told_both_ways(scene.reversed())
     assert told[0].startswith("a small blue square above a large red circle")
-    assert [parse(text) for text in told] == [scene.reversed()] * 6 + [scene] * 6
+    assert [parse(text) for text in told] == [there] * 3 + [back] * 6 + [there] * 3
     alone = parse("a red circle")
     assert [parse(text) for text in told_both_ways(alone)] == [alone] * 12
+
+
+@pytest.mark.parametrize(("row", "first"), [(1, "small blue"), (4, "작은 파란"), (7, "large red")])
+def test_what_is_named_first_does_not_depend_on_the_language(row: int, first: str) -> None:
+    told = told_both_ways(parse("a small blue square above a large red circle"))
+    assert told[row].removeprefix("a ").startswith(first)
+
+
+def test_the_syllabus_begins_with_pairs_told_from_the_top(tmp_path: Path) -> None:
+    """Which scenes, captions and times a batch holds, at the beginning and later."""
+    shop = Workshop(TEXT_TO_IMAGE, tmp_path, seed=0, device="cpu", tell=lambda *_: None)
+    count = 300
+    data = {
+        "z": torch.arange(count).reshape(-1, 1, 1, 1).expand(-1, 8, 8, 8),
+        "objects": torch.arange(count) % 3 + 1,
+        "ids": 2 + torch.arange(12).reshape(1, 12, 1).expand(count, 12, 18),
+    }
+
+    def seen(steps: range) -> list[torch.Tensor]:
+        """Objects of the scenes, captions and times of some steps."""
+        batches = [shop._latents(step, data) for step in steps]
+        rows, ids, times = (torch.cat([batch[i] for batch in batches]) for i in range(3))
+        return [rows[:, 0, 0, 0].long() % 3 + 1, ids[:, 0], times]
+
+    objects, captions, times = seen(range(1, 60))
+    assert set(objects.tolist()) == {2}
+    assert set(captions.tolist()) == {1, *range(2, 8)}, "no caption, or one of the first six"
+    assert times.min() >= 750
+    objects, captions, times = seen(range(19_940, 20_001))
+    assert set(objects.tolist()) == {1, 2, 3}
+    assert set(captions.tolist()) == {1, *range(2, 14)}
+    assert times.min() < 300
+
+
+def test_every_moment_has_its_stage() -> None:
+    assert [stage_at(progress) for progress in (0.0, 0.27, 1.0)] == list(SYLLABUS)
 
 
 def test_other_words_are_read_as_known_ones() -> None:
