@@ -5,10 +5,11 @@ Run: python benchmarks/bench_diffusion.py [--json]
 
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from denoising_diffusion_pytorch import GaussianDiffusion
-from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
+from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from harness import compare, main
 from torch import Tensor, nn
 
@@ -29,6 +30,15 @@ ARCHITECTURE = {
     "up_block_types": ("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
     "layers_per_block": 1,
     "attention_head_dim": None,
+    "norm_num_groups": 32,
+}
+WITH_WORDS = {
+    "block_out_channels": (64, 128),
+    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    "layers_per_block": 1,
+    "attention_head_dim": 4,  # the number of heads, whatever the name says
+    "cross_attention_dim": 64,
     "norm_num_groups": 32,
 }
 
@@ -112,44 +122,67 @@ def loops() -> list[dict]:
 
 
 def networks() -> list[dict]:
-    """The U-Net at equal architecture and weights, forward, and forward and backward."""
+    """The U-Net at equal architecture and weights."""
     peer = UNet2DModel(sample_size=32, **ARCHITECTURE)
+    model = same_weights(peer)
+    x, step = torch.randn(8, 3, 32, 32), torch.randint(0, 1000, (8,))
+    return contest(
+        "U-Net (8, 3, 32, 32)", lambda: model(x, step), lambda: peer(x, step).sample, [model, peer]
+    )
+
+
+def networks_with_words() -> list[dict]:
+    """The U-Net of Stable Diffusion's kind, that reads words by cross-attention."""
+    peer = UNet2DConditionModel(sample_size=16, **WITH_WORDS)
+    model = same_weights(peer)
+    x, step, context = (
+        torch.randn(8, 4, 16, 16),
+        torch.randint(0, 1000, (8,)),
+        torch.randn(8, 18, 64),
+    )
+    return contest(
+        "U-Net with words (8, 4, 16, 16)",
+        lambda: model(x, step, context),
+        lambda: peer(x, step, context).sample,
+        [model, peer],
+    )
+
+
+def same_weights(peer: Any) -> UNet:
+    """Our network with the weights of the peer."""
     with tempfile.TemporaryDirectory() as folder:
         peer.save_pretrained(folder)
-        model = UNet.from_pretrained(folder)
-    x, step = torch.randn(8, 3, 32, 32), torch.randint(0, 1000, (8,))
+        return UNet.from_pretrained(folder)
 
-    def forward(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        return torch.no_grad()(run)
+
+def contest(
+    name: str, ours: Callable[[], Tensor], theirs: Callable[[], Tensor], both: list[nn.Module]
+) -> list[dict]:
+    """Forward, then forward and backward; first the two must agree."""
+    torch.testing.assert_close(ours(), theirs(), rtol=1e-4, atol=1e-4)
 
     def backward(run: Callable[[], Tensor], network: nn.Module) -> Callable[[], None]:
-        def both() -> None:
+        def whole() -> None:
             network.zero_grad(set_to_none=True)
             run().square().mean().backward()
 
-        return both
+        return whole
 
-    def ours() -> Tensor:
-        return model(x, step)
-
-    def theirs() -> Tensor:
-        return peer(x, step).sample
-
-    torch.testing.assert_close(ours(), theirs(), rtol=1e-4, atol=1e-4)
+    still = torch.no_grad()
     pairs = [
-        ("U-Net (8, 3, 32, 32) forward", forward(ours), forward(theirs)),
-        ("U-Net forward and backward", backward(ours, model), backward(theirs, peer)),
+        (f"{name} forward", still(ours), still(theirs)),
+        (f"{name} and backward", backward(ours, both[0]), backward(theirs, both[1])),
     ]
     return [
-        compare(name, mine, other, rounds=5, peer_name="diffusers", target=1.0)
-        for name, mine, other in pairs
+        compare(which, mine, other, rounds=5, peer_name="diffusers", target=1.0)
+        for which, mine, other in pairs
     ]
 
 
 def run() -> list[dict]:
     """Every comparison."""
     torch.manual_seed(0)
-    return steps() + loops() + networks()
+    return steps() + loops() + networks() + networks_with_words()
 
 
 if __name__ == "__main__":

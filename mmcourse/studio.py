@@ -1,5 +1,6 @@
 """What is done with a text-to-image model: draw, lay out, save, judge."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,16 @@ from mmcourse.data import Scene, Shapes, describe_all, score
 from mmcourse.diffusion import TextToImage
 from mmcourse.diffusion.text_to_image import BATCH
 
-__all__ = ["BATCH", "agreement", "draw", "examination", "layout", "save_picture", "strip"]
+__all__ = [
+    "BATCH",
+    "agreement",
+    "draw",
+    "examination",
+    "layout",
+    "save_picture",
+    "sketcher",
+    "strip",
+]
 
 ATTRIBUTES = ("shape", "color", "both", "size", "relation", "count", "background", "all")
 Pictures = Float[Tensor, "n channels height width"]
@@ -104,6 +114,28 @@ def strip(
     with torch.no_grad():
         steps = [model.model.decode(seen[i]).float().cpu() for i in chosen.tolist()[:-1]]
     return torch.cat([*steps, last])
+
+
+def sketcher(
+    model: TextToImage, *, count: int = 4, steps: int = 10, scale: float = 3.0
+) -> Callable[[str, int, Callable[[Tensor], None]], Pictures]:
+    """What `widgets.PromptBox` wants: draw(prompt, seed, tell) gives `count` pictures of a prompt.
+
+    After every second step it tells what the model expects the pictures to be.
+    """
+
+    def draw(prompt: str, seed: int, tell: Callable[[Tensor], None]) -> Pictures:
+        calls = itertools.count(1)
+
+        def on_step(step: int, z: Tensor, z0: Tensor) -> None:
+            if next(calls) % 2 == 0:
+                with torch.no_grad():
+                    tell(model.model.decode(z0).float().cpu())
+
+        options = {"steps": steps, "scale": scale, "seed": seed, "on_step": on_step}
+        return model.generate([prompt] * count, **options)
+
+    return draw
 
 
 def layout(

@@ -112,6 +112,18 @@ def test_a_strip_goes_from_noise_to_the_picture(tiny: Path) -> None:
         studio.strip(model, "a red circle", frames=1)
 
 
+def test_a_sketcher_shows_the_way_there(tiny: Path) -> None:
+    model = TextToImage.load(tiny, device="cpu")
+    told: list[torch.Tensor] = []
+    draw = studio.sketcher(model, count=3, steps=6)
+    pictures = draw("a red circle", 2, told.append)
+    torch.testing.assert_close(pictures, model.generate(["a red circle"] * 3, steps=6, seed=2))
+    assert [one.shape for one in told] == [(3, 3, 64, 64)] * 3
+    torch.testing.assert_close(told[-1], pictures)
+    with rejects("unknown word 'cirkle'"):
+        draw("a cirkle", 0, told.append)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

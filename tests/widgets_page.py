@@ -19,8 +19,11 @@ from mmcourse.widgets import (
     MaskedWords,
     NoiseScheduleExplorer,
     PatchAttention,
+    PromptBox,
+    PromptGrid,
     SamplingExplorer,
     TokenScrubber,
+    WordAttention,
 )
 
 HOST = Path(__file__).parents[1] / "mmcourse" / "widgets" / "static_host.js"
@@ -201,6 +204,59 @@ def tokens(**options: Any) -> TokenScrubber:
     return TokenScrubber(np.moveaxis(pictures, -1, 2), codes, chances, swatches, **options)
 
 
+def word_maps(scenes: int = 2, steps: int = 5, side: int = 4, seed: int = 0) -> np.ndarray:
+    """Weights (scenes, steps, rows, columns, 4 words): the later, the more decided."""
+    scores = np.random.default_rng(seed).normal(size=(scenes, steps, side, side, 4))
+    powers = np.exp(scores * np.arange(1, steps + 1).reshape(1, -1, 1, 1, 1) / 2)
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def words(**options: Any) -> WordAttention:
+    """Two captions of four words, and their pictures coming up in five steps."""
+    discs = np.stack([scene(16), np.roll(scene(16), 5, axis=-1)])[:, None]
+    pictures = discs * np.linspace(0.2, 1, 5).reshape(1, 5, 1, 1, 1)
+    captions = [["a", "large", "red", "disc"], ["a", "large", "red", "hole"]]
+    named = {"captions": captions, "labels": [f"step {i + 1} of 5" for i in range(5)]}
+    presets = [
+        {"name": "The colour", "word": 2, "note": "Who reads “red”?"},
+        {"name": "At first", "scene": 1, "step": 0, "word": 3},
+    ]
+    return WordAttention(pictures, word_maps(), **named, **{"presets": presets, **options})
+
+
+def prompts(**options: Any) -> PromptGrid:
+    """Two prompts, three noises, six steps from grey to a disc."""
+    noises = np.stack([np.roll(scene(16), 3 * shift, axis=-1) for shift in range(3)])[:, None]
+    ways = noises * np.linspace(0.1, 1, 6).reshape(6, 1, 1, 1)
+    pictures = np.stack([ways, ways[..., ::-1, :]])
+    named = {
+        "prompts": ["a red disc", "빨간 원"],
+        "labels": [f"step {i + 1} of 6" for i in range(6)],
+    }
+    presets = [
+        {"name": "The first step", "step": 0, "note": "What is decided already?"},
+        {"name": "In Korean", "prompt": 1, "step": 5},
+    ]
+    verdicts = [["right", "right", "wrong"], ["wrong", "right", "right"]]
+    options = {"verdicts": verdicts, "step": 3, "presets": presets, **options}
+    return PromptGrid(pictures, **named, **options)
+
+
+def draw_discs(prompt: str, seed: int, tell: Callable[[Any], None]) -> np.ndarray:
+    """Two discs, by way of darker ones; it knows "disc" and "hole" and no other word."""
+    if prompt not in ("disc", "hole"):
+        raise ValueError(f"unknown word {prompt!r}; the nearest known: disc, hole")
+    discs = np.stack([np.roll(scene(16), shift + seed, axis=-1) for shift in (0, 5)])
+    drawn = discs if prompt == "disc" else discs[:, :, ::-1]
+    tell(0.3 * drawn)
+    return drawn
+
+
+def box(**options: Any) -> PromptBox:
+    """A box that draws discs. It needs a kernel, so what is asked of every widget is not."""
+    return PromptBox(draw_discs, "disc", **options)
+
+
 # What is asked of every widget is asked of these: one line for a new one.
 MAKERS: list[Callable[..., Any]] = [
     attention,
@@ -209,9 +265,11 @@ MAKERS: list[Callable[..., Any]] = [
     masked,
     noise,
     patches,
+    prompts,
     sampling,
     scrubber,
     tokens,
+    words,
 ]
 
 

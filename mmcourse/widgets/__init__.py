@@ -14,8 +14,11 @@ from mmcourse.widgets.guidance_grid import GuidanceGrid
 from mmcourse.widgets.masked_words import MaskedWords
 from mmcourse.widgets.noise_schedule_explorer import NoiseScheduleExplorer
 from mmcourse.widgets.patch_attention import PatchAttention
+from mmcourse.widgets.prompt_box import PromptBox
+from mmcourse.widgets.prompt_grid import PromptGrid
 from mmcourse.widgets.sampling_explorer import SamplingExplorer
 from mmcourse.widgets.token_scrubber import TokenScrubber
+from mmcourse.widgets.word_attention import WordAttention
 
 __all__ = [
     "AttentionExplorer",
@@ -26,6 +29,9 @@ __all__ = [
     "MaskedWords",
     "NoiseScheduleExplorer",
     "PatchAttention",
+    "PromptBox",
+    "PromptGrid",
     "SamplingExplorer",
     "TokenScrubber",
+    "WordAttention",
 ]

@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 SETUP = f"""
 import json, sys
 sys.path.insert(0, {str(TESTS)!r})
-from widgets_page import MAKERS
+from widgets_page import MAKERS, box
 
 def follow(widget):
     def note(change):
@@ -38,7 +38,7 @@ made = {{make.__name__: follow(make()) for make in MAKERS}}
 answer = made["scrubber"]
 answer.observe(lambda change: setattr(answer, "frame", 9) if change.new == 1 else None, "frame")
 """
-CELLS = [SETUP, *(f"made[{make.__name__!r}]" for make in MAKERS)]
+CELLS = [SETUP, *(f"made[{make.__name__!r}]" for make in MAKERS), "box()"]
 every = pytest.mark.parametrize("make", MAKERS)
 
 
@@ -113,7 +113,7 @@ def notebook(browser: Browser, lab: tuple[str, Path]) -> Iterator[Page]:
             timeout=90_000,
         )
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        expect(page.locator(".mm-widget")).to_have_count(len(MAKERS), timeout=90_000)
+        expect(page.locator(".mm-widget")).to_have_count(len(MAKERS) + 1, timeout=90_000)
         yield page
 
 
@@ -213,3 +213,27 @@ def test_the_kernel_answers(widget, seen) -> None:
     film.get_by_label("Frame", exact=True).press("ArrowRight")
     seen("DenoisingScrubber", "frame", 1)
     expect(film.locator(".mm-summary")).to_contain_text("Frame 10 of 11", timeout=30_000)
+
+
+def test_a_prompt_is_drawn(notebook: Page) -> None:
+    drawer = notebook.locator(".mm-widget").nth(len(MAKERS))
+    said, line = drawer.locator(".mm-summary"), drawer.get_by_role("textbox")
+    expect(drawer.get_by_role("button", name="Draw")).to_be_enabled(timeout=30_000)
+    before = drawer.evaluate(PICTURES)
+    line.fill("hole")
+    drawer.get_by_label("Seed").fill("3")
+    line.press("Enter")
+    expect(said).to_have_text("“hole”: 2 pictures from seed 3.", timeout=30_000)
+    after = drawer.evaluate(PICTURES)
+    assert len(after) == 2
+    assert set(after).isdisjoint(before)
+    line.fill("dragon")
+    drawer.get_by_role("button", name="Draw").click()
+    expect(drawer.locator(".mm-problem")).to_contain_text(
+        "unknown word 'dragon'; the nearest known"
+    )
+    expect(said).to_have_text("“hole”: 2 pictures from seed 3.")
+    line.fill("disc")
+    line.press("Enter")
+    expect(said).to_have_text("“disc”: 2 pictures from seed 3.", timeout=30_000)
+    expect(drawer.locator(".mm-problem")).to_have_count(0)
