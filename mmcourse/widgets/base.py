@@ -14,8 +14,7 @@ import traitlets
 
 HERE = Path(__file__).parent
 BUDGET = 100_000  # bytes of data in one widget: pages stay light
-
-
+COMMENT = re.compile(r"//.*|/\*.*\*/")  # a line that is nothing else
 SHARED = {"js": ("kit.js", "pictures.js"), "css": ("widgets.css",)}
 
 
@@ -24,16 +23,19 @@ def tenth(value: float) -> str:
     return f"{math.floor(10 * value + 0.5) / 10:.1f}"
 
 
-def compose(name: str, ending: str) -> str:
+def compose(name: str, ending: str, also: Sequence[str] = ()) -> str:
     """The text a widget sends: what all share, then its own (`kit.js` … `<name>.js`).
+
+    Between them stand the files in `also`, which only some widgets need.
 
     The text is joined here, so that nothing has to be imported where the widget is shown.
     Indentation and lines that hold only a comment stay behind, to keep pages light.
     """
-    files = [HERE / part for part in (*SHARED[ending], f"{name}.{ending}")]
+    stems = [f"{stem}.{ending}" for stem in (*also, name)]
+    files = [HERE / part for part in (*SHARED[ending], *stems)]
     texts = [path.read_text(encoding="utf-8") for path in files if path.is_file()]
     lines = (line.strip() for text in texts for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
+    return "\n".join(line for line in lines if line and not COMMENT.fullmatch(line)) + "\n"
 
 
 class CourseWidget(anywidget.AnyWidget):
@@ -42,6 +44,7 @@ class CourseWidget(anywidget.AnyWidget):
     A subclass names its files and its state, checks its data, and describes itself:
 
     * ``_files``: the stem of its ``.js`` file and, if any, its ``.css`` file in this folder;
+    * ``_also``: stems of further files that it needs, such as ``player``;
     * ``_controls``: the names of the traits that the reader moves (a preset may set these);
     * ``_limits(state)``: the lowest and highest value of each whole-number control in a state;
     * ``_describe()``: the sentence that stands for the picture;
@@ -49,6 +52,7 @@ class CourseWidget(anywidget.AnyWidget):
     """
 
     _files: ClassVar[str] = ""
+    _also: ClassVar[tuple[str, ...]] = ()
     _controls: ClassVar[tuple[str, ...]] = ()
 
     data = traitlets.Bytes().tag(sync=True)
@@ -60,8 +64,8 @@ class CourseWidget(anywidget.AnyWidget):
         super().__init_subclass__(**options)
         # Only where a widget is written: traits added to an instance make a nameless subclass.
         if "_files" in cls.__dict__:
-            cls._esm = compose(cls._files, "js")
-            cls._css = compose(cls._files, "css")
+            cls._esm = compose(cls._files, "js", cls._also)
+            cls._css = compose(cls._files, "css", cls._also)
 
     def __init__(self, *, presets: Sequence[Mapping[str, Any]] = (), **state: Any) -> None:
         size = len(state.get("data", b""))

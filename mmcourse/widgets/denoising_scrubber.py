@@ -19,6 +19,7 @@ class DenoisingScrubber(CourseWidget):
     """
 
     _files = "denoising_scrubber"
+    _also = ("player",)
     _controls = ("frame",)
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)

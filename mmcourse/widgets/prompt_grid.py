@@ -23,6 +23,7 @@ class PromptGrid(CourseWidget):
     """
 
     _files = "prompt_grid"
+    _also = ("player",)
     _controls = ("prompt", "step")
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)

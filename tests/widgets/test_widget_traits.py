@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from helpers import rejects
 from PIL import Image
-from widgets_page import MAKERS
+from widgets_page import MAKERS, box
 
 from mmcourse import widgets
 from mmcourse.widgets.base import BUDGET, HERE, compose
@@ -17,11 +17,11 @@ every = pytest.mark.parametrize("make", MAKERS)
 
 
 def test_every_widget_has_its_maker() -> None:
-    made = [type(make()).__name__ for make in MAKERS]
+    made = [type(make()).__name__ for make in (*MAKERS, box)]
     assert sorted([*made, "CourseWidget"]) == sorted(widgets.__all__)
 
 
-@every
+@pytest.mark.parametrize("make", [*MAKERS, box])
 def test_a_widget_is_light(make: Any) -> None:
     widget = make()
     assert len(widget.data) <= BUDGET
@@ -44,7 +44,7 @@ def test_still_picture_and_sentence(make: Any) -> None:
 
 
 def test_every_javascript_file_has_its_class() -> None:
-    stems = {path.stem for path in HERE.glob("*.js")} - {"kit", "pictures", "static_host"}
+    stems = {path.stem for path in HERE.glob("*.js")} - {"kit", "pictures", "player", "static_host"}
     assert stems == {path.stem for path in HERE.glob("*.py")} - {"__init__", "base"}
 
 
