@@ -162,7 +162,12 @@ def test_training_and_judging_ask_for_what_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train = ["train", "emoji-to-text", "--out", str(tmp_path)]
-    refuse(train, "no recipe 'emoji-to-text'; there are text-to-image", monkeypatch, capsys)
+    refuse(
+        train,
+        "no recipe 'emoji-to-text'; there are text-to-emoji, text-to-image",
+        monkeypatch,
+        capsys,
+    )
     refuse(["evaluate", "nothing"], "no checkpoint 'nothing'", monkeypatch, capsys)
 
 

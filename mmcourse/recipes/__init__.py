@@ -7,10 +7,22 @@ that are finished, and every few minutes the state of the part in work.
 from dataclasses import replace
 from pathlib import Path
 
+from mmcourse.recipes import text_to_emoji
 from mmcourse.recipes.resume import Tell
-from mmcourse.recipes.text_to_image import TEXT_TO_IMAGE, Recipe, Workshop
+from mmcourse.recipes.text_to_image import TEXT_TO_IMAGE, Scenes
+from mmcourse.recipes.workshop import Recipe, Workshop, World
 
-RECIPES = {"text-to-image": TEXT_TO_IMAGE}
+
+def _scenes() -> tuple[Recipe, World]:
+    return TEXT_TO_IMAGE, Scenes()
+
+
+def _emoji() -> tuple[Recipe, World]:
+    recipe = text_to_emoji.recipe()
+    return recipe, text_to_emoji.EmojiWorld(recipe)
+
+
+RECIPES = {"text-to-image": _scenes, "text-to-emoji": _emoji}
 
 __all__ = ["RECIPES", "Recipe", "run"]
 
@@ -42,7 +54,7 @@ def run(
     """
     if name not in RECIPES:
         raise ValueError(f"no recipe {name!r}; there are {', '.join(sorted(RECIPES))}")
-    recipe = RECIPES[name]
+    recipe, world = RECIPES[name]()
     if steps is not None:
         recipe = replace(recipe, steps=dict.fromkeys(recipe.steps, steps))
-    return Workshop(recipe, Path(out), seed=seed, device=device, tell=tell).make()
+    return Workshop(recipe, world, Path(out), seed=seed, device=device, tell=tell).make()

@@ -1,25 +1,13 @@
-"""The recipe of the text-to-image model: first an autoencoder, then diffusion in its latents."""
+"""The recipe of the text-to-image model: scenes of shapes, in English and Korean."""
 
-import hashlib
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmcourse.data import Shapes, vocabulary
-from mmcourse.diffusion import NoiseSchedule, TextToImage, denoising_loss
-from mmcourse.diffusion.autoencoder import KLAutoencoder
-from mmcourse.diffusion.text_to_image import Vocabulary
-from mmcourse.recipes.autoencoder import autoencoder_loss, some_moves, standardise
-from mmcourse.recipes.resume import Batch, Plan, Tell, train_resumable
 from mmcourse.recipes.syllabus import stage_at, told_both_ways
-from mmcourse.training import load_checkpoint, pick_device, save_checkpoint, save_tensors
-from mmcourse.weights import read_tensors
+from mmcourse.recipes.workshop import Recipe, vocabulary_of
 
 ALIASES = {
     "an": "a", "the": "a", "big": "large", "little": "small", "gray": "grey", "moon": "crescent",
@@ -58,34 +46,8 @@ PARTS: dict[str, Any] = {
 """The sizes of the networks, see `TextToImage.build`."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How the model is trained: two trainings, "autoencoder" and "diffusion".
-
-    Args:
-        parts: sizes of the networks.
-        steps, batch, rates: updates, pictures an update, and learning rate of each training.
-        pixels: of a picture's side.
-        scenes: pictures drawn for the diffusion; the autoencoder sees new ones at every step.
-        subset: of the world, see `Shapes`.
-        save_every: updates between two saved states.
-    """
-
-    parts: dict[str, Any]
-    steps: dict[str, int]
-    batch: dict[str, int]
-    rates: dict[str, float]
-    pixels: int = 64
-    scenes: int = 65_536
-    subset: str = "full"
-    save_every: int = 250
-
-    def plan(self, stage: str) -> Plan:
-        """Of one of the two trainings."""
-        return Plan(self.steps[stage], self.rates[stage], self.save_every)
-
-
 TEXT_TO_IMAGE = Recipe(
+    "text-to-image",
     PARTS,
     steps={"autoencoder": 5_000, "diffusion": 20_000},
     batch={"autoencoder": 32, "diffusion": 32},
@@ -93,166 +55,40 @@ TEXT_TO_IMAGE = Recipe(
 )
 
 
-class Workshop:
-    """One run of the recipe in its folder.
+class Scenes:
+    """The world of shapes, told by the syllabus. See `workshop.World`."""
 
-    Raises:
-        ValueError: an unknown device, or a folder in which another run was begun.
-    """
+    def __init__(self, recipe: Recipe = TEXT_TO_IMAGE) -> None:
+        self.pixels, self.words = recipe.pixels, vocabulary_of(recipe.parts)
 
-    def __init__(self, recipe: Recipe, out: Path, *, seed: int, device: str, tell: Tell) -> None:
-        from accelerate import Accelerator
+    def practice(self, count: int, seed: int) -> Tensor:
+        """New scenes, pairs of attributes that are held out included."""
+        return Shapes(self.pixels, count, seed, split="all").images()
 
-        self.recipe, self.out, self.seed, self.tell = recipe, out, seed, tell
-        self.accelerator = Accelerator(cpu=pick_device(device).type == "cpu")
-        self.device = self.accelerator.device
-        out.mkdir(parents=True, exist_ok=True)
-        mine = json.loads(json.dumps({**asdict(recipe), "seed": seed}))
-        note = out / "run.json"
-        if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != mine:
-            raise ValueError(f"{note} tells of another run: take another folder, or remove it")
-        if self.accelerator.is_main_process:
-            note.write_text(json.dumps(mine, ensure_ascii=False, indent=1), encoding="utf-8")
+    def collection(self, count: int, seed: int) -> Shapes:
+        """Scenes without the pairs that are held out."""
+        return Shapes(self.pixels, count, seed, split="train")
 
-    def make(self) -> Path:
-        """The autoencoder, its latents, the diffusion; each only if it is not there yet."""
-        autoencoder, card = self.autoencoder()
-        return self.diffusion(autoencoder, self.latents(autoencoder), card)
+    def captions(self, collection: Shapes) -> dict[str, Tensor]:
+        """Words `ids` (scenes, tellings, words) of the captions, and number of `objects`."""
+        scenes = collection.scenes(range(len(collection)))
+        ids = torch.stack([self.words.encode(told_both_ways(scene)) for scene in scenes])
+        objects = torch.tensor([len(scene.objects) for scene in scenes])
+        return {"ids": ids.to(torch.int16), "objects": objects}
 
-    # ---- first training: pictures to small latents and back
-    def autoencoder(self) -> tuple[KLAutoencoder, dict[str, Any]]:
-        """The trained autoencoder, whose latents are of mean 0 and variance 1, and its card."""
-        file = self.out / "autoencoder.safetensors"
-        torch.manual_seed(self.seed)
-        model = self._placed(KLAutoencoder(**self.recipe.parts["autoencoder"]))
-        if not file.is_file():
-            seconds = self._train("autoencoder", model, self._pictures, autoencoder_loss)
-            pictures = self._scenes(1024, number(self.seed, 3)).images()
-            standardise(model, pictures.to(self.device))
-            self._save(file, model, seconds)
-        card = load_checkpoint(file, model)
-        return model.eval().requires_grad_(False), card
-
-    def _pictures(self, step: int) -> Batch:
-        """New pictures for a step, the noise of their latents, and how these are moved."""
-        recipe, count = self.recipe, self.recipe.batch["autoencoder"]
-        scenes = self._scenes(count, number(self.seed, 1, step), split="all")
-        sizes = recipe.parts["autoencoder"]["latent_channels"], *[recipe.parts["size"]] * 2
-        random = source(self.seed, 2, step)
-        noise = torch.randn(count, *sizes, generator=random)
-        moving = step > 0.8 * recipe.steps["autoencoder"]  # first it learns to draw sharply
-        moves = some_moves(count, random) if moving else torch.eye(2, 3).repeat(count, 1, 1)
-        return scenes.images(), noise, moves
-
-    # ---- what the second training reads
-    @torch.no_grad()
-    def latents(self, autoencoder: KLAutoencoder) -> dict[str, Tensor]:
-        """Latents `z` of all the scenes, the words `ids` of their captions, their `objects`."""
-        file = self.out / "latents.safetensors"
-        if not file.is_file() and self.accelerator.is_main_process:
-            dataset, parts = self._scenes(self.recipe.scenes, number(self.seed, 4)), []
-            for rows in torch.arange(len(dataset)).split(256):
-                pictures = dataset.images(rows.tolist()).to(self.device)
-                parts.append(autoencoder.encode(pictures)[0].to("cpu", torch.float16))
-                self.tell("latents", int(rows[-1]) + 1, len(dataset), 0.0)
-            words, scenes = vocabulary_of(self.recipe.parts), dataset.scenes(range(len(dataset)))
-            ids = torch.stack([words.encode(told_both_ways(scene)) for scene in scenes])
-            objects = torch.tensor([len(scene.objects) for scene in scenes])
-            save_tensors(
-                file, {"z": torch.cat(parts), "ids": ids.to(torch.int16), "objects": objects}
-            )
-        self.accelerator.wait_for_everyone()
-        return read_tensors(file)
-
-    # ---- second training: noise to latents, told the words
-    def diffusion(
-        self, autoencoder: KLAutoencoder, data: dict[str, Tensor], card: dict[str, Any]
-    ) -> Path:
-        """Train the U-Net and the reader together; write the checkpoint of the whole model."""
-        file = self.out / "text-to-image.safetensors"
-        if file.is_file():
-            return file
-        torch.manual_seed(self.seed)
-        model = self._placed(TextToImage.build(self.recipe.parts).model)
-        model.autoencoder.load_state_dict(autoencoder.state_dict())
-        model.autoencoder.requires_grad_(False)
-        loss_fn = partial(velocity_loss, schedule=model.schedule)
-        seconds = self._train("diffusion", model, partial(self._latents, data=data), loss_fn)
-        total = {name: round(card[name] + seconds[name]) for name in seconds}
-        self._save(file, model, {"config": self.recipe.parts, **total}, dtype=torch.float16)
-        return file
-
-    def _latents(self, step: int, data: dict[str, Tensor]) -> Batch:
-        """Latents, words, times and noise of a step; every tenth caption is forgotten."""
-        random, count = source(self.seed, 5, step), self.recipe.batch["diffusion"]
-        now = stage_at(step / self.recipe.steps["diffusion"])
+    def ask(
+        self, data: dict[str, Tensor], progress: float, count: int, random: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Scenes and tellings of the stage."""
+        now = stage_at(progress)
         allowed = (data["objects"] == 2) if now.pairs else (data["objects"] > 0)
         places = allowed.nonzero()[:, 0]
         rows = places[torch.randint(len(places), (count,), generator=random)]
         ways = data["ids"].shape[1] // 2
         back = torch.rand(count, generator=random) < now.backwards
         telling = torch.randint(ways, (count,), generator=random) + ways * back
-        forget = torch.rand(count, 1, generator=random) < 0.1
-        empty = vocabulary_of(self.recipe.parts).empty(1)
-        ids = torch.where(forget, empty, data["ids"][rows, telling].long())
-        uniform, last = torch.rand(count, generator=random), self.recipe.parts["T"] - 1
-        times = (self.recipe.parts["T"] * now.times(uniform)).long().clamp(max=last)
-        z = data["z"][rows].float()
-        return z, ids, times, torch.randn(z.shape, generator=random)
+        return rows, data["ids"][rows, telling]
 
-    # ---- what both share
-    def _placed(self, model: nn.Module) -> Any:
-        model.to(self.device)
-        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def _scenes(self, count: int, seed: int, split: str = "train") -> Shapes:
-        recipe = self.recipe
-        return Shapes(recipe.pixels, count, seed, subset=recipe.subset, split=split)
-
-    def _train(
-        self, stage: str, model: nn.Module, make_batch: Callable[[int], Batch], loss_fn: Callable
-    ) -> dict[str, float]:
-        plan, state = self.recipe.plan(stage), self.out / f"{stage}-state.safetensors"
-        return train_resumable(
-            model,
-            make_batch,
-            loss_fn,
-            plan,
-            state,
-            accelerator=self.accelerator,
-            tell=lambda step, loss: self.tell(stage, step, plan.steps, loss),
-        )
-
-    def _save(self, file: Path, model: nn.Module, card: dict[str, Any], **options: Any) -> None:
-        if self.accelerator.is_main_process:
-            about = {
-                "seed": self.seed,
-                "steps": self.recipe.steps,
-                "parameters": sum(weight.numel() for weight in model.parameters()),
-                "torch": torch.__version__,
-                "device": self.device.type,
-                "processes": self.accelerator.num_processes,
-            }
-            save_checkpoint(file, model, {**about, **card}, **options)
-        self.accelerator.wait_for_everyone()
-
-
-def velocity_loss(model: nn.Module, batch: Batch, *, schedule: NoiseSchedule) -> Tensor:
-    """The diffusion's loss of a batch of latents, words, times and noise."""
-    z, ids, times, noise = batch
-    return denoising_loss(model, z, times, noise, schedule, ids, prediction="velocity")
-
-
-def vocabulary_of(parts: dict[str, Any]) -> Vocabulary:
-    """The words of a configuration."""
-    return Vocabulary(parts["words"], parts["length"], parts["aliases"])
-
-
-def number(*parts: int) -> int:
-    """A seed for a purpose: one number made of several."""
-    return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:7], "big")
-
-
-def source(*parts: int) -> torch.Generator:
-    """A generator for a purpose, see `number`."""
-    return torch.Generator().manual_seed(number(*parts))
+    def times(self, progress: float, uniform: Tensor) -> Tensor:
+        """Of the stage."""
+        return stage_at(progress).times(uniform)

@@ -16,10 +16,12 @@ from mmcourse import recipes
 from mmcourse.data import Shapes, parse, sample_scene
 from mmcourse.diffusion import TextToImage
 from mmcourse.diffusion.autoencoder import KLAutoencoder
+from mmcourse.recipes import text_to_emoji
 from mmcourse.recipes.autoencoder import moved, some_moves, standardise
 from mmcourse.recipes.resume import Plan
 from mmcourse.recipes.syllabus import SYLLABUS, late, stage_at, tellings, told_both_ways
-from mmcourse.recipes.text_to_image import PARTS, TEXT_TO_IMAGE, Workshop, vocabulary_of
+from mmcourse.recipes.text_to_image import PARTS, TEXT_TO_IMAGE, Scenes
+from mmcourse.recipes.workshop import Workshop, vocabulary_of
 from mmcourse.weights import sha256
 
 SCRIPT = Path(__file__).parent / "tiny_recipe.py"
@@ -127,7 +129,7 @@ def test_times_are_late() -> None:
 def test_a_folder_keeps_to_its_run(whole: Path) -> None:
     with rejects("tells of another run"):
         recipes.run("text-to-image", whole, steps=1, device="cpu")
-    with rejects("no recipe 'emoji'; there are text-to-image"):
+    with rejects("no recipe 'emoji'; there are text-to-emoji, text-to-image"):
         recipes.run("emoji", whole)
 
 
@@ -169,7 +171,7 @@ def test_what_is_named_first_does_not_depend_on_the_language(row: int, first: st
 
 def test_the_syllabus_begins_with_pairs_told_from_the_top(tmp_path: Path) -> None:
     """Which scenes, captions and times a batch holds, at the beginning and later."""
-    shop = Workshop(TEXT_TO_IMAGE, tmp_path, seed=0, device="cpu", tell=lambda *_: None)
+    shop = Workshop(TEXT_TO_IMAGE, Scenes(), tmp_path, seed=0, device="cpu", tell=lambda *_: None)
     count = 300
     data = {
         "z": torch.arange(count).reshape(-1, 1, 1, 1).expand(-1, 8, 8, 8),
@@ -205,3 +207,45 @@ def test_other_words_are_read_as_known_ones() -> None:
     ):
         assert torch.equal(words.encode([text]), words.encode([same]))
         assert parse(text) == parse(same)
+
+
+def test_emoji_held_out_are_new_combinations_of_known_words() -> None:
+    found, trained, out = text_to_emoji.emoji()
+    assert 100 < len(out) < 250
+    assert not {found.entries[i].code for i in trained} & {found.entries[i].code for i in out}
+    words = set(text_to_emoji.word_list())
+    skins = {f"1F3F{digit}" for digit in "BCDEF"}
+    tones = {skin for i in trained for skin in skins & set(found.entries[i].code.split("-"))}
+    bases = {found.entries[i].base for i in trained}
+    for i in out:
+        entry = found.entries[i]
+        assert {word for name in text_to_emoji.names(entry) for word in name.split()} <= words
+        assert entry.base in bases
+        assert skins & set(entry.code.split("-")) <= tones == skins
+
+
+def test_every_emoji_comes_before_one_comes_again_and_is_moved_a_little() -> None:
+    found, trained, _ = text_to_emoji.emoji()
+    moved_ones = text_to_emoji.MovedEmoji(2 * len(trained), seed=1)
+    assert sorted(moved_ones.rows[: len(trained)].tolist()) == trained
+    again = moved_ones.images([5, 6])
+    for picture, place in zip(again, (5, 6), strict=True):
+        original = found.images([int(moved_ones.rows[place])])[0]
+        y, x = (moved_ones.moves[place] - text_to_emoji.SHIFT).tolist()
+        inside = slice(4, 60)
+        shifted = original.roll((-y, -x), (1, 2))
+        torch.testing.assert_close(picture[:, inside, inside], shifted[:, inside, inside])
+
+
+def test_emoji_are_asked_for_in_both_languages(tmp_path: Path) -> None:
+    recipe, world = recipes.RECIPES["text-to-emoji"]()
+    shop = Workshop(recipe, world, tmp_path, seed=0, device="cpu", tell=lambda *_: None)
+    collection = world.collection(300, 4)
+    data = {"z": torch.zeros(300, 8, 8, 8), **world.captions(collection)}
+    words = vocabulary_of(recipe.parts)
+    _, ids, times, _ = shop._latents(1, data)
+    known = {tuple(row) for both in data["ids"].tolist() for row in both}
+    known.add(tuple(words.empty(1)[0].tolist()))
+    assert {tuple(row) for row in ids.tolist()} <= known
+    assert 0 <= times.min() <= times.max() < 1000
+    assert shop._pictures(3)[0].shape == (32, 3, 64, 64)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import torch
 
-from mmcourse.recipes.text_to_image import PARTS, Recipe, Workshop
+from mmcourse.recipes.text_to_image import PARTS, Scenes
+from mmcourse.recipes.workshop import Recipe, Workshop
 
 TINY = Recipe(
+    "text-to-image",
     {
         **PARTS,
         "size": 2,
@@ -26,7 +28,7 @@ TINY = Recipe(
     batch={"autoencoder": 4, "diffusion": 8},
     rates={"autoencoder": 3e-3, "diffusion": 3e-3},
     pixels=16,
-    scenes=24,
+    pictures=24,
     save_every=3,
 )
 
@@ -40,7 +42,7 @@ def main(folder: Path, dies_at: tuple[str, int] | None = None) -> None:
         if (stage, step) == dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Workshop(TINY, folder, seed=3, device="cpu", tell=tell).make()
+    Workshop(TINY, Scenes(TINY), folder, seed=3, device="cpu", tell=tell).make()
     (folder / f"losses-{os.environ.get('RANK', '0')}.json").write_text(json.dumps(losses))
 
 

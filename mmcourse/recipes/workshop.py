@@ -1,0 +1,238 @@
+"""One run of a recipe: first an autoencoder, then diffusion in its latents."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from mmcourse.diffusion import NoiseSchedule, TextToImage, denoising_loss
+from mmcourse.diffusion.autoencoder import KLAutoencoder
+from mmcourse.diffusion.text_to_image import Vocabulary
+from mmcourse.recipes.autoencoder import autoencoder_loss, some_moves, standardise
+from mmcourse.recipes.resume import Batch, Plan, Tell, train_resumable
+from mmcourse.training import load_checkpoint, pick_device, save_checkpoint, save_tensors
+from mmcourse.weights import read_tensors
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained: two trainings, "autoencoder" and "diffusion".
+
+    Args:
+        name: of the checkpoint.
+        parts: sizes of the networks, see `TextToImage.build`.
+        steps, batch, rates: updates, pictures an update, and learning rate of each training.
+        pixels: of a picture's side.
+        pictures: whose latents the diffusion learns from; the autoencoder sees new ones at
+            every step.
+        save_every: updates between two saved states.
+    """
+
+    name: str
+    parts: dict[str, Any]
+    steps: dict[str, int]
+    batch: dict[str, int]
+    rates: dict[str, float]
+    pixels: int = 64
+    pictures: int = 65_536
+    save_every: int = 250
+
+    def plan(self, stage: str) -> Plan:
+        """Of one of the two trainings."""
+        return Plan(self.steps[stage], self.rates[stage], self.save_every)
+
+
+@runtime_checkable
+class Collection(Protocol):
+    """A fixed row of pictures."""
+
+    def images(self, indices: Sequence[int] | None = None) -> Tensor:
+        """Those at some places, or all: (count, channels, height, width)."""
+        ...
+
+
+@runtime_checkable
+class World(Protocol):
+    """What there is to draw, and how it is told."""
+
+    def practice(self, count: int, seed: int) -> Tensor:
+        """Pictures for the autoencoder."""
+        ...
+
+    def collection(self, count: int, seed: int) -> Any:
+        """Pictures with captions, a `Collection`."""
+        ...
+
+    def captions(self, collection: Any) -> dict[str, Tensor]:
+        """What is told of a collection: tensors with a row for each picture."""
+        ...
+
+    def ask(
+        self, data: dict[str, Tensor], progress: float, count: int, random: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Which pictures are shown, and the word numbers of their captions."""
+        ...
+
+    def times(self, progress: float, uniform: Tensor) -> Tensor:
+        """Times of the noise in [0, 1], from uniform numbers."""
+        ...
+
+
+class Workshop:
+    """One run of a recipe in its folder.
+
+    Raises:
+        ValueError: an unknown device, or a folder in which another run was begun.
+    """
+
+    def __init__(
+        self, recipe: Recipe, world: World, out: Path, *, seed: int, device: str, tell: Tell
+    ) -> None:
+        from accelerate import Accelerator
+
+        self.recipe, self.world, self.out, self.seed, self.tell = recipe, world, out, seed, tell
+        self.words = vocabulary_of(recipe.parts)
+        self.accelerator = Accelerator(cpu=pick_device(device).type == "cpu")
+        self.device = self.accelerator.device
+        out.mkdir(parents=True, exist_ok=True)
+        mine = json.loads(json.dumps({**asdict(recipe), "seed": seed}))
+        note = out / "run.json"
+        if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != mine:
+            raise ValueError(f"{note} tells of another run: take another folder, or remove it")
+        if self.accelerator.is_main_process:
+            note.write_text(json.dumps(mine, ensure_ascii=False, indent=1), encoding="utf-8")
+
+    def make(self) -> Path:
+        """The autoencoder, its latents, the diffusion; each only if it is not there yet."""
+        autoencoder, card = self.autoencoder()
+        return self.diffusion(autoencoder, self.latents(autoencoder), card)
+
+    # ---- first training: pictures to small latents and back
+    def autoencoder(self) -> tuple[KLAutoencoder, dict[str, Any]]:
+        """The trained autoencoder, whose latents are of mean 0 and variance 1, and its card."""
+        file = self.out / "autoencoder.safetensors"
+        torch.manual_seed(self.seed)
+        model = self._placed(KLAutoencoder(**self.recipe.parts["autoencoder"]))
+        if not file.is_file():
+            seconds = self._train("autoencoder", model, self._pictures, autoencoder_loss)
+            some = self.world.collection(1024, number(self.seed, 3)).images()
+            standardise(model, some.to(self.device))
+            self._save(file, model, seconds)
+        card = load_checkpoint(file, model)
+        return model.eval().requires_grad_(False), card
+
+    def _pictures(self, step: int) -> Batch:
+        """Pictures for a step, the noise of their latents, and how these are moved."""
+        recipe, count = self.recipe, self.recipe.batch["autoencoder"]
+        pictures = self.world.practice(count, number(self.seed, 1, step))
+        sizes = recipe.parts["autoencoder"]["latent_channels"], *[recipe.parts["size"]] * 2
+        random = source(self.seed, 2, step)
+        noise = torch.randn(count, *sizes, generator=random)
+        moving = step > 0.8 * recipe.steps["autoencoder"]  # first it learns to draw sharply
+        moves = some_moves(count, random) if moving else torch.eye(2, 3).repeat(count, 1, 1)
+        return pictures, noise, moves
+
+    # ---- what the second training reads
+    @torch.no_grad()
+    def latents(self, autoencoder: KLAutoencoder) -> dict[str, Tensor]:
+        """Latents `z` of all the pictures, and what is told of them."""
+        file = self.out / "latents.safetensors"
+        if not file.is_file() and self.accelerator.is_main_process:
+            count, parts = self.recipe.pictures, []
+            collection = self.world.collection(count, number(self.seed, 4))
+            for rows in torch.arange(count).split(256):
+                pictures = collection.images(rows.tolist()).to(self.device)
+                parts.append(autoencoder.encode(pictures)[0].to("cpu", torch.float16))
+                self.tell("latents", int(rows[-1]) + 1, count, 0.0)
+            save_tensors(file, {"z": torch.cat(parts), **self.world.captions(collection)})
+        self.accelerator.wait_for_everyone()
+        return read_tensors(file)
+
+    # ---- second training: noise to latents, told the words
+    def diffusion(
+        self, autoencoder: KLAutoencoder, data: dict[str, Tensor], card: dict[str, Any]
+    ) -> Path:
+        """Train the U-Net and the reader together; write the checkpoint of the whole model."""
+        file = self.out / f"{self.recipe.name}.safetensors"
+        if file.is_file():
+            return file
+        torch.manual_seed(self.seed)
+        model = self._placed(TextToImage.build(self.recipe.parts).model)
+        model.autoencoder.load_state_dict(autoencoder.state_dict())
+        model.autoencoder.requires_grad_(False)
+        loss_fn = partial(velocity_loss, schedule=model.schedule)
+        seconds = self._train("diffusion", model, partial(self._latents, data=data), loss_fn)
+        total = {name: round(card[name] + seconds[name]) for name in seconds}
+        self._save(file, model, {"config": self.recipe.parts, **total}, dtype=torch.float16)
+        return file
+
+    def _latents(self, step: int, data: dict[str, Tensor]) -> Batch:
+        """Latents, words, times and noise of a step; every tenth caption is forgotten."""
+        random, count = source(self.seed, 5, step), self.recipe.batch["diffusion"]
+        progress = step / self.recipe.steps["diffusion"]
+        rows, words = self.world.ask(data, progress, count, random)
+        forget = torch.rand(count, 1, generator=random) < 0.1
+        ids = torch.where(forget, self.words.empty(1), words.long())
+        uniform, T = torch.rand(count, generator=random), self.recipe.parts["T"]
+        times = (T * self.world.times(progress, uniform)).long().clamp(max=T - 1)
+        z = data["z"][rows].float()
+        return z, ids, times, torch.randn(z.shape, generator=random)
+
+    # ---- what both share
+    def _placed(self, model: nn.Module) -> Any:
+        model.to(self.device)
+        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _train(
+        self, stage: str, model: nn.Module, make_batch: Callable[[int], Batch], loss_fn: Callable
+    ) -> dict[str, float]:
+        plan, state = self.recipe.plan(stage), self.out / f"{stage}-state.safetensors"
+        return train_resumable(
+            model,
+            make_batch,
+            loss_fn,
+            plan,
+            state,
+            accelerator=self.accelerator,
+            tell=lambda step, loss: self.tell(stage, step, plan.steps, loss),
+        )
+
+    def _save(self, file: Path, model: nn.Module, card: dict[str, Any], **options: Any) -> None:
+        if self.accelerator.is_main_process:
+            about = {
+                "seed": self.seed,
+                "steps": self.recipe.steps,
+                "parameters": sum(weight.numel() for weight in model.parameters()),
+                "torch": torch.__version__,
+                "device": self.device.type,
+                "processes": self.accelerator.num_processes,
+            }
+            save_checkpoint(file, model, {**about, **card}, **options)
+        self.accelerator.wait_for_everyone()
+
+
+def velocity_loss(model: nn.Module, batch: Batch, *, schedule: NoiseSchedule) -> Tensor:
+    """The diffusion's loss of a batch of latents, words, times and noise."""
+    z, ids, times, noise = batch
+    return denoising_loss(model, z, times, noise, schedule, ids, prediction="velocity")
+
+
+def vocabulary_of(parts: dict[str, Any]) -> Vocabulary:
+    """The words of a configuration."""
+    return Vocabulary(parts["words"], parts["length"], parts["aliases"])
+
+
+def number(*parts: int) -> int:
+    """A seed for a purpose: one number made of several."""
+    return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:7], "big")
+
+
+def source(*parts: int) -> torch.Generator:
+    """A generator for a purpose, see `number`."""
+    return torch.Generator().manual_seed(number(*parts))
