@@ -119,43 +119,57 @@ def train(
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A checkpoint's name or file.")] = "text-to-image",
+    models: Annotated[list[str] | None, typer.Argument(help="Names or files.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Captions of each row.")] = 200,
     steps: Steps = 10,
     scale: Scale = 3.0,
     seed: Annotated[int, typer.Option(min=0, help="Of captions and noise.")] = 1,
+    keep: Annotated[bool, typer.Option(help="Write it into the first one's card.")] = False,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Let the oracle judge a text-to-image model: seen and held-out pairs, both languages."""
+    """Let the oracle judge text-to-image models: seen and held-out pairs, both languages."""
     from mmcourse import studio
     from mmcourse.diffusion import TextToImage
+    from mmcourse.diffusion.text_to_image import checkpoint
+    from mmcourse.training import amend_card
+    from mmcourse.weights import read_card
 
     options = {"count": count, "steps": steps, "scale": scale, "seed": seed}
+    rows: list[dict[str, Any]] = []
     with asking(), progress_bar(as_json) as bar:
-        loaded = TextToImage.load(model, device=device)
-        task = bar.add_task("judging", total=12)
-        rows = []
-        for row in studio.examination(loaded, **options):
-            rows.append(row)
-            bar.advance(task)
+        files = [checkpoint(name) for name in models or ["text-to-image"]]
+        task = bar.add_task("judging", total=12 * len(files))
+        for file in files:
+            loaded = TextToImage.load(file, device=device)
+            trained = {"trained": read_card(file).get("seed")}
+            for row in studio.examination(loaded, **options):
+                row = {name: round(x, 4) if name in studio.SHARES else x for name, x in row.items()}
+                rows.append({**trained, **row})
+                bar.advance(task)
+        if keep:
+            amend_card(files[0], evaluation=rows, evaluated={"steps": steps, "scale": scale})
     if as_json:
         print(json.dumps({**options, "rows": rows}, ensure_ascii=False))
     else:
-        _show(rows)
+        _show(rows, len(files))
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
+def _show(rows: list[dict[str, Any]], models: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
     names = ["shape", "color", "both", "size", "relation", "exact", "all"]
-    table = Table(caption="Share found by the oracle, in %. exact: all shapes and colours right.")
+    of = f"Means of {models} models. " if models > 1 else ""
+    note = "Share found by the oracle, in %. exact: all shapes and colours right."
+    table = Table(caption=of + note)
     for name in ("objects", "pairs", "language"):
         table.add_column(name)
     for name in names:
         table.add_column(name, justify="right")
-    for row in rows:
-        shares = [f"{100 * row[name]:.1f}" for name in names]
+    each = len(rows) // models
+    for place, row in enumerate(rows[:each]):
+        same = rows[place::each]
+        shares = [f"{100 * sum(one[name] for one in same) / models:.1f}" for name in names]
         table.add_row(str(row["objects"]), row["pairs"], row["language"], *shares)
     Console().print(table)

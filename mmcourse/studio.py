@@ -17,6 +17,7 @@ from mmcourse.diffusion.text_to_image import BATCH
 
 __all__ = [
     "BATCH",
+    "SHARES",
     "agreement",
     "draw",
     "examination",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 ATTRIBUTES = ("shape", "color", "both", "size", "relation", "count", "background", "all")
+SHARES = (*ATTRIBUTES, "exact")  # what `agreement` tells
 Pictures = Float[Tensor, "n channels height width"]
 
 

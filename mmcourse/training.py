@@ -24,6 +24,7 @@ from mmcourse.weights import load_strict, pick_device, read_card, read_tensors, 
 __all__ = [
     "EMA",
     "Stopwatch",
+    "amend_card",
     "bfloat16_is_faster",
     "count_parameters",
     "load_checkpoint",
@@ -186,7 +187,20 @@ def save_checkpoint(
     with _replacing(path) as part:
         save_file({name: t.contiguous() for name, t in tensors.items()}, part)
         digest = sha256(part)
-    text = json.dumps({**card, "sha256": digest}, indent=2, ensure_ascii=False, sort_keys=True)
+    _write_card(path, {**card, "sha256": digest})
+
+
+def amend_card(path: str | Path, **more: Any) -> None:
+    """Write more about a checkpoint into its card.
+
+    Raises:
+        ValueError: no checkpoint, no card, or a card of another file.
+    """
+    _write_card(Path(path), {**read_card(path), **more})
+
+
+def _write_card(path: Path, card: dict[str, Any]) -> None:
+    text = json.dumps(card, indent=2, ensure_ascii=False, sort_keys=True)
     with _replacing(path.with_suffix(".json")) as part:
         Path(part).write_text(text + "\n", encoding="utf-8")
 

@@ -158,6 +158,23 @@ def test_what_cannot_be_drawn_is_one_line(
     assert not (tmp_path / "a.png").exists()
 
 
+def test_several_models_are_judged_and_the_card_keeps_it(tiny: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.safetensors" for name in ("a", "b")]
+    for seed, file in enumerate(files):
+        loaded = TextToImage.load(tiny, device="cpu")
+        save_checkpoint(file, loaded.model, {"config": loaded.config, "seed": seed})
+    options = ["--count", "2", "--steps", "1", "--json", "--keep"]
+    done = mmcourse("evaluate", *files, *options)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["trained"] for row in rows] == [0] * 12 + [1] * 12
+    card = json.loads(files[0].with_suffix(".json").read_text(encoding="utf-8"))
+    assert card["evaluation"] == rows
+    assert card["evaluated"] == {"steps": 1, "scale": 3.0}
+    TextToImage.load(files[0], device="cpu")
+    assert "evaluation" not in json.loads(files[1].with_suffix(".json").read_text("utf-8"))
+
+
 def test_training_and_judging_ask_for_what_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

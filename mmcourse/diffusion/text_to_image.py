@@ -182,7 +182,7 @@ class TextToImage:
             ValueError: no such checkpoint, one whose hash differs from its card's, or one of
                 another model.
         """
-        file = _checkpoint(name_or_path)
+        file = checkpoint(name_or_path)
         config = read_card(file)["config"]
         found = cls.build(config)
         load_strict(found.model, read_tensors(file))
@@ -238,7 +238,12 @@ class TextToImage:
         return torch.cat(parts)
 
 
-def _checkpoint(name_or_path: str | Path) -> Path:
+def checkpoint(name_or_path: str | Path) -> Path:
+    """The file of a checkpoint that comes with the package, or of one's own.
+
+    Raises:
+        ValueError: no such checkpoint.
+    """
     shipped = Path(__file__).parents[1] / "checkpoints"
     for file in (Path(name_or_path), shipped / f"{name_or_path}.safetensors"):
         if file.is_file():
