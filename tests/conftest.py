@@ -11,8 +11,13 @@ install_import_hook("mmcourse", "typechecking.checked")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 torch.set_num_threads(1)
+
+if not os.environ.get("CI"):  # there hypothesis itself chooses: no deadline, no chance
+    settings.register_profile("here", deadline=None)  # a busy machine is no mistake
+    settings.load_profile("here")
 
 
 @pytest.fixture

@@ -66,6 +66,17 @@ def test_no_call_too_many(scale: float, calls: int) -> None:
     assert len(model.calls) == calls
 
 
+@given(scale=st.floats(-5, 20), size=st.integers(1, 4), each=st.booleans())
+def test_contexts_alike_in_shape_need_one_call(scale: float, size: int, each: bool) -> None:
+    model, x, context = Counted(), normal(size, 3), torch.arange(size)
+    step = torch.arange(size) + 3 if each else 7  # a step for each picture, or one for all
+    apart = guided(model, scale, null=torch.tensor(9))(x, step, context)
+    assert len(model.calls) == 2 - (scale in (0, 1))
+    together = guided(model, scale, null=torch.full((size,), 9))(x, step, context)
+    assert len(model.calls) == 3 - (scale in (0, 1))
+    torch.testing.assert_close(together, apart)
+
+
 def test_a_negative_prompt_takes_the_place_of_no_context() -> None:
     model, x = Counted(), normal(2, 3)
     context, negative = torch.tensor([1, 2]), torch.tensor([5, 6])
