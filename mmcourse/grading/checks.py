@@ -104,8 +104,9 @@ class LocalBackend:
             return False
         if unanswered(error):
             _explain_unanswered(key, error)
-        if isinstance(error, (CheckFailed, AssertionError, BadValue)):
-            raise NotYet(f"{key}: {error or 'an assertion failed'}") from None
+        own = isinstance(error, AssertionError) and blame.came_from_learner(error)
+        if isinstance(error, (CheckFailed, BadValue, AssertionError)) and not own:
+            raise NotYet(f"{key}: {str(error) or 'an assertion failed'}") from None
         namespace = self.host.namespace if self.host else {}
         _explain_error(key, error, namespace)
 

@@ -74,6 +74,26 @@ def test_an_error_deep_in_a_library_is_shown_at_the_learners_line(names):
     assert lines[1] == "your line 2: return torch.ones(2, 3) @ x"
 
 
+@pytest.mark.parametrize("text", ["", "no row may be empty"], ids=["bare", "said"])
+def test_an_assertion_of_the_learner_is_the_learners_error_with_its_line(names, text):
+    line = f'assert x < 0, "{text}"' if text else "assert x < 0"
+    execute(f"def double(x):\n    {line}\n    return 2 * x\n", "ex1", names)
+    with pytest.raises(AssertionError) as caught, check("ex1.value"):
+        student.double(1)
+    first, second = caught.value._render_traceback_()
+    assert "your code raised AssertionError" in checks.plain(first)
+    assert text in first
+    assert second == f"your line 2: {line}"
+
+
+@pytest.mark.parametrize("text", ["", "the rows differ"])
+def test_an_assertion_of_the_check_is_its_verdict(names, text):
+    names["double"] = lambda x: 2 * x
+    with pytest.raises(checks.NotYet, match=text or "an assertion failed"), check("ex1.value"):
+        if student.double(1) != 3:
+            raise AssertionError(text)
+
+
 def test_a_call_that_does_not_fit_names_no_line(names):
     execute(CRASH, "ex1", names)
     with pytest.raises(TypeError) as caught, check("ex1.value"):
