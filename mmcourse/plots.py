@@ -21,6 +21,7 @@ from cycler import cycler
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 COLORS = {
@@ -162,6 +163,7 @@ def image_grid(
             continue
         picture = (pictures[index].transpose(1, 2, 0).clip(-1, 1) + 1) / 2
         axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=1)
+        axes.add_patch(_frame(axes))
         if titles is not None:
             axes.set_title(titles[index], fontsize=9, fontweight="normal")
         if row_titles is not None and index % columns == 0:
@@ -175,6 +177,12 @@ def image_grid(
                 fontsize=10,
             )
     return figure
+
+
+def _frame(axes: Axes) -> Rectangle:
+    """A thin grey line around a picture: white pictures end somewhere, too."""
+    line = {"fill": False, "edgecolor": "0.75", "linewidth": 0.6}
+    return Rectangle((0, 0), 1, 1, transform=axes.transAxes, clip_on=False, **line)
 
 
 class _Picture:

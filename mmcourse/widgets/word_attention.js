@@ -97,7 +97,7 @@ function render({ model, el }) {
   const format = (step) => labels[step];
   const slide = slider(view, "step", { label: "Step of sampling", max: steps - 1, format });
   slide.classList.add("mm-wide");
-  const hint = "Hover over a word to look, or move to it with the Tab key; tap, click or press Enter to keep it.";
+  const hint = "Tap a word, hover over it or move to it with the Tab key; a tap, click or Enter keeps it.";
   return view.start(
     ["data", "scene", "step", "word"],
     presetButtons(view) ?? "",
