@@ -47,6 +47,7 @@ class LatentDiffusion(nn.Module):
         offset: added to the steps that the sampler visits; the published model of Stable
             Diffusion has 1 and ends at ᾱ_0. None visits them as `ddim_steps` does by default
             and ends at ᾱ = 1.
+        power: of the steps visited, see `ddim_steps`; only without an offset.
 
     Raises:
         ValueError: an unknown prediction, or the latents of the two networks differ.
@@ -63,6 +64,7 @@ class LatentDiffusion(nn.Module):
         *,
         prediction: str = "noise",
         offset: int | None = None,
+        power: float = 1.0,
     ) -> None:
         super().__init__()
         if prediction not in ("noise", "velocity"):
@@ -74,7 +76,8 @@ class LatentDiffusion(nn.Module):
                 f"got one that reads {inside}"
             )
         self.unet, self.autoencoder, self.reader = unet, autoencoder, reader
-        self.schedule, self.prediction, self.offset = schedule, prediction, offset
+        self.schedule, self.prediction = schedule, prediction
+        self.offset, self.power = offset, power
 
     def forward(
         self,
@@ -97,7 +100,7 @@ class LatentDiffusion(nn.Module):
     def walk(self, steps: int) -> list[int]:
         """The code indices that the sampler stops at, the end of the last jump included."""
         if self.offset is None:
-            return [*ddim_steps(self.schedule.T, steps), -1]
+            return [*ddim_steps(self.schedule.T, steps, power=self.power), -1]
         visited = [i + self.offset for i in ddim_steps(self.schedule.T, steps, "leading")]
         return [min(i, self.schedule.T - 1) for i in visited] + [0]
 

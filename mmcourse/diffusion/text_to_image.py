@@ -153,8 +153,8 @@ class TextToImage:
         """New networks with the sizes of a configuration, see the cards of the checkpoints.
 
         Args:
-            config: "words", "length", "size" of the latents, "T", and keyword arguments under
-                "autoencoder", "unet" and "reader".
+            config: "words", "length", "size" of the latents, "T", "power" of the sampler's steps,
+                and keyword arguments under "autoencoder", "unet" and "reader".
         """
         vocabulary = Vocabulary(config["words"], config["length"], config.get("aliases"))
         reader = CaptionReader(len(vocabulary), length=vocabulary.length, **config["reader"])
@@ -166,7 +166,14 @@ class TextToImage:
             **config["unet"],
         )
         schedule = NoiseSchedule(cosine_betas(config["T"]))
-        model = LatentDiffusion(unet, autoencoder, reader, schedule, prediction="velocity")
+        model = LatentDiffusion(
+            unet,
+            autoencoder,
+            reader,
+            schedule,
+            prediction="velocity",
+            power=config.get("power", 1.0),
+        )
         return cls(model.eval(), vocabulary, config["size"], config)
 
     @classmethod

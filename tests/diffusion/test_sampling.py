@@ -86,6 +86,14 @@ def test_trailing_steps_equal_the_reference(steps: int) -> None:
     assert reference.timesteps.tolist() == ddim_steps(1000, steps)
 
 
+def test_a_power_crowds_the_steps_where_the_noise_is_strong() -> None:
+    assert ddim_steps(1000, 4, power=2.0) == [999, 937, 749, 437]
+    assert ddim_steps(8, 8, power=3.0) == list(range(7, -1, -1))
+    even, crowded = ddim_steps(1000, 10), ddim_steps(1000, 10, power=1.5)
+    assert even == ddim_steps(1000, 10, power=1.0)
+    assert all(a < b for a, b in zip(even[1:], crowded[1:], strict=True))
+
+
 def test_without_clipping_it_is_algorithm_2() -> None:
     """(x_t − β_t / √(1 − ᾱ_t) ε) / √α_t + σ_t z; with clipping the mean is another."""
     for step in (1, 100, 700):
@@ -154,7 +162,10 @@ def test_ddim_with_the_true_noise_stays_on_the_forward_path(data, step: int, see
 @settings(max_examples=40, deadline=None)
 @given(T=st.integers(1, 2000), data=st.data(), spacing=st.sampled_from(["trailing", "leading"]))
 def test_visited_steps_fall_and_stay_inside(T: int, data, spacing: str) -> None:
-    steps = ddim_steps(T, data.draw(st.integers(1, T)), spacing)
+    power = data.draw(st.floats(1.0, 6.0)) if spacing == "trailing" else 1.0
+    count = data.draw(st.integers(1, T))
+    steps = ddim_steps(T, count, spacing, power=power)
+    assert len(steps) == count
     assert all(a > b for a, b in itertools.pairwise(steps))
     assert 0 <= steps[-1] <= steps[0] < T
     assert steps[0] == T - 1 or spacing == "leading"
@@ -293,5 +304,10 @@ def test_bad_input_is_named() -> None:
             ddim_steps(1000, steps)
     with rejects("spacing must be"):
         ddim_steps(1000, 10, "linspace")
+    for power in (0.5, float("nan"), float("inf")):
+        with rejects("power must be at least 1"):
+            ddim_steps(1000, 10, power=power)
+    with rejects("power must be .* 1 for leading"):
+        ddim_steps(1000, 10, "leading", power=2.0)
     with rejects("start must have shape"):
         sample_ddpm(lambda x, s: x, (2, 1), LINEAR, generator=None, start=normal(3, 1))

@@ -89,6 +89,7 @@ def test_an_assertion_of_the_learner_is_the_learners_error_with_its_line(names, 
 @pytest.mark.parametrize("text", ["", "the rows differ"])
 def test_an_assertion_of_the_check_is_its_verdict(names, text):
     names["double"] = lambda x: 2 * x
+
     def compare(result):
         if result != 3:
             raise AssertionError(text)
