@@ -67,6 +67,7 @@ def train_resumable(
     Returns:
         CPU and wall seconds, those of earlier starts included.
     """
+    model.zero_grad()  # what an earlier training left would count where gradients are clipped
     ema = EMA(model, plan.decay)
     learned = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.01)

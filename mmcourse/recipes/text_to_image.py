@@ -24,6 +24,7 @@ PARTS: dict[str, Any] = {
     "length": 18,
     "size": 8,
     "T": 1000,
+    "power": 3.0,
     "autoencoder": {
         "channels": [48, 80],
         "latent_channels": 8,
@@ -49,9 +50,9 @@ PARTS: dict[str, Any] = {
 TEXT_TO_IMAGE = Recipe(
     "text-to-image",
     PARTS,
-    steps={"autoencoder": 5_000, "diffusion": 20_000},
-    batch={"autoencoder": 32, "diffusion": 32},
-    rates={"autoencoder": 1.5e-3, "diffusion": 1e-3},
+    steps={"autoencoder": 5_000, "decoder": 2_000, "diffusion": 20_000},
+    batch={"autoencoder": 32, "decoder": 32, "diffusion": 32},
+    rates={"autoencoder": 1.5e-3, "decoder": 1e-3, "diffusion": 1e-3},
 )
 
 

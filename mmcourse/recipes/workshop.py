@@ -1,4 +1,4 @@
-"""One run of a recipe: first an autoencoder, then diffusion in its latents."""
+"""One run of a recipe: an autoencoder, a sharper decoder for it, diffusion in its latents."""
 
 import hashlib
 import json
@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from mmcourse.diffusion import NoiseSchedule, TextToImage, denoising_loss
 from mmcourse.diffusion.autoencoder import KLAutoencoder
 from mmcourse.diffusion.text_to_image import Vocabulary
-from mmcourse.recipes.autoencoder import autoencoder_loss, some_moves, standardise
+from mmcourse.recipes.autoencoder import (
+    autoencoder_loss,
+    decoder_loss,
+    slightly_wrong,
+    some_moves,
+    standardise,
+)
 from mmcourse.recipes.resume import Batch, Plan, Tell, train_resumable
 from mmcourse.training import load_checkpoint, pick_device, save_checkpoint, save_tensors
 from mmcourse.weights import read_tensors
@@ -22,15 +28,15 @@ from mmcourse.weights import read_tensors
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained: two trainings, "autoencoder" and "diffusion".
+    """How a model is trained: three trainings, "autoencoder", "decoder" and "diffusion".
 
     Args:
         name: of the checkpoint.
         parts: sizes of the networks, see `TextToImage.build`.
         steps, batch, rates: updates, pictures an update, and learning rate of each training.
         pixels: of a picture's side.
-        pictures: whose latents the diffusion learns from; the autoencoder sees new ones at
-            every step.
+        pictures: whose latents the diffusion learns from; autoencoder and decoder see new ones
+            at every step.
         save_every: updates between two saved states.
     """
 
@@ -44,7 +50,7 @@ class Recipe:
     save_every: int = 250
 
     def plan(self, stage: str) -> Plan:
-        """Of one of the two trainings."""
+        """Of one of the trainings."""
         return Plan(self.steps[stage], self.rates[stage], self.save_every)
 
 
@@ -109,9 +115,11 @@ class Workshop:
             note.write_text(json.dumps(mine, ensure_ascii=False, indent=1), encoding="utf-8")
 
     def make(self) -> Path:
-        """The autoencoder, its latents, the diffusion; each only if it is not there yet."""
+        """Autoencoder, latents, a better decoder, diffusion; each only if it is not there yet."""
         autoencoder, card = self.autoencoder()
-        return self.diffusion(autoencoder, self.latents(autoencoder), card)
+        data = self.latents(autoencoder)
+        autoencoder, card = self.decoder(autoencoder, card)
+        return self.diffusion(autoencoder, data, card)
 
     # ---- first training: pictures to small latents and back
     def autoencoder(self) -> tuple[KLAutoencoder, dict[str, Any]]:
@@ -138,7 +146,28 @@ class Workshop:
         moves = some_moves(count, random) if moving else torch.eye(2, 3).repeat(count, 1, 1)
         return pictures, noise, moves
 
-    # ---- what the second training reads
+    # ---- second training: the decoder alone, so that the latents stay as they are
+    def decoder(
+        self, model: KLAutoencoder, card: dict[str, Any]
+    ) -> tuple[KLAutoencoder, dict[str, Any]]:
+        """The autoencoder with a decoder that has practised more, and its card."""
+        file = self.out / "decoder.safetensors"
+        if not file.is_file():
+            for part in (model.decoder, model.post_quant_conv):
+                part.requires_grad_(True)
+            seconds = self._train("decoder", model, self._spoilt, decoder_loss)
+            self._save(file, model, {name: card[name] + seconds[name] for name in seconds})
+        card = load_checkpoint(file, model)
+        return model.eval().requires_grad_(False), card
+
+    def _spoilt(self, step: int) -> Batch:
+        """Pictures for a step, and what is wrong with their latents."""
+        parts, count = self.recipe.parts, self.recipe.batch["decoder"]
+        shape = count, parts["autoencoder"]["latent_channels"], *[parts["size"]] * 2
+        pictures = self.world.practice(count, number(self.seed, 6, step))
+        return pictures, slightly_wrong(shape, source(self.seed, 7, step))
+
+    # ---- what the third training reads
     @torch.no_grad()
     def latents(self, autoencoder: KLAutoencoder) -> dict[str, Tensor]:
         """Latents `z` of all the pictures, and what is told of them."""
@@ -154,7 +183,7 @@ class Workshop:
         self.accelerator.wait_for_everyone()
         return read_tensors(file)
 
-    # ---- second training: noise to latents, told the words
+    # ---- third training: noise to latents, told the words
     def diffusion(
         self, autoencoder: KLAutoencoder, data: dict[str, Tensor], card: dict[str, Any]
     ) -> Path:
@@ -184,7 +213,7 @@ class Workshop:
         z = data["z"][rows].float()
         return z, ids, times, torch.randn(z.shape, generator=random)
 
-    # ---- what both share
+    # ---- what all share
     def _placed(self, model: nn.Module) -> Any:
         model.to(self.device)
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -17,12 +17,18 @@ from mmcourse.data import Shapes, parse, sample_scene
 from mmcourse.diffusion import TextToImage
 from mmcourse.diffusion.autoencoder import KLAutoencoder
 from mmcourse.recipes import text_to_emoji
-from mmcourse.recipes.autoencoder import moved, some_moves, standardise
+from mmcourse.recipes.autoencoder import (
+    decoder_loss,
+    moved,
+    slightly_wrong,
+    some_moves,
+    standardise,
+)
 from mmcourse.recipes.resume import Plan
 from mmcourse.recipes.syllabus import SYLLABUS, late, stage_at, tellings, told_both_ways
 from mmcourse.recipes.text_to_image import PARTS, TEXT_TO_IMAGE, Scenes
 from mmcourse.recipes.workshop import Workshop, vocabulary_of
-from mmcourse.weights import sha256
+from mmcourse.weights import read_tensors, sha256
 
 SCRIPT = Path(__file__).parent / "tiny_recipe.py"
 TINY = runpy.run_path(str(SCRIPT))["TINY"]
@@ -64,12 +70,12 @@ def test_a_run_ends_with_a_model_that_draws(whole: Path) -> None:
 
 
 def test_a_killed_run_ends_with_the_same_weights(whole: Path, tmp_path: Path) -> None:
-    for stage, step in (("autoencoder", 5), ("diffusion", 4)):
+    for stage, step in (("autoencoder", 5), ("decoder", 3), ("diffusion", 4)):
         killed = run(sys.executable, SCRIPT, tmp_path, stage, str(step))
         assert killed.returncode == -signal.SIGKILL, killed.stderr
     done = run(sys.executable, SCRIPT, tmp_path)
     assert done.returncode == 0, done.stderr
-    for name in ("autoencoder", "text-to-image"):
+    for name in ("autoencoder", "decoder", "text-to-image"):
         assert sha256(tmp_path / f"{name}.safetensors") == sha256(whole / f"{name}.safetensors")
     assert losses(tmp_path) == losses(whole)[-len(losses(tmp_path)) :]
 
@@ -82,7 +88,7 @@ def test_two_processes_give_the_losses_of_one(whole: Path, tmp_path: Path) -> No
     done = run(*launch, *options, *plain, SCRIPT, tmp_path, ACCELERATE_USE_CPU="true")
     assert done.returncode == 0, done.stderr
     wanted = [loss for stage, _, loss in losses(whole) if stage != "latents"]
-    assert len(wanted) == 7 + 9
+    assert len(wanted) == 7 + 5 + 9
     for rank in range(2):
         found = [loss for stage, _, loss in losses(tmp_path, rank) if stage != "latents"]
         torch.testing.assert_close(torch.tensor(found), torch.tensor(wanted), rtol=2e-3, atol=1e-4)
@@ -117,6 +123,32 @@ def test_half_of_the_latents_move_with_their_pictures() -> None:
     # by one pixel of eight to the left
     shift = torch.tensor([[[1.0, 0.0, 0.25], [0.0, 1.0, 0.0]]])
     torch.testing.assert_close(moved(x[:1], shift)[..., :-1], x[:1, ..., 1:])
+
+
+def test_the_second_training_leaves_the_latents_as_they_are(whole: Path) -> None:
+    before, after = (read_tensors(whole / f"{n}.safetensors") for n in ("autoencoder", "decoder"))
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder", "post_quant_conv"}
+
+
+def test_latents_are_a_little_wrong_each_by_its_own_strength() -> None:
+    wrong = slightly_wrong((4000, 2, 5, 5), torch.Generator().manual_seed(0))
+    strength = wrong.flatten(1).std(dim=1)
+    assert 0 <= strength.min() < 0.02
+    assert strength.mean() == pytest.approx(0.15, abs=0.01)
+    assert strength.max() == pytest.approx(0.3, abs=0.1)
+    torch.testing.assert_close(wrong.mean(), torch.tensor(0.0), atol=3e-3, rtol=0)
+
+
+def test_the_decoders_loss_is_that_of_spoilt_latents() -> None:
+    torch.manual_seed(0)
+    model = randomise(KLAutoencoder(**TINY.parts["autoencoder"])).eval()
+    pictures = Shapes(16, 4, split="all").images()
+    standardise(model, pictures)
+    wrong = torch.randn(4, 2, 2, 2)
+    again = model.decode(model.encode(pictures)[0] + wrong)
+    expected = (again - pictures).abs().mean() + (again - pictures).square().mean()
+    torch.testing.assert_close(decoder_loss(model, (pictures, wrong)), expected)
 
 
 def test_times_are_late() -> None:
