@@ -1,14 +1,13 @@
 """A Chromium for the tests, without any network, whose console is watched."""
 
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from debian import installed
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -30,12 +29,8 @@ def find_chromium(playwright: Playwright) -> str:
     own = playwright.chromium.executable_path
     if Path(own).exists():
         return own
-    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        quiet = {"capture_output": True, "check": False}
-        subprocess.run(["apt-get", "update", "-q"], **quiet)
-        subprocess.run(["apt-get", "install", "-y", "-q", "chromium"], **quiet)
-        if path := shutil.which("chromium"):
-            return path
+    if path := installed("chromium", "chromium"):
+        return path
     raise RuntimeError(MEND)
 
 

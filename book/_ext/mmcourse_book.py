@@ -4,6 +4,7 @@
 * nothing is loaded from elsewhere: MathJax, the widgets' host and the Korean glyphs are copied in;
 * exercise sheets, which are notebooks but not pages, are offered as downloads;
 * Korean words carry their language, for screen readers and for fonts;
+* `mmcourse_execute` runs several lessons at once;
 * `mmcourse_errata`, `mmcourse_pages` and `mmcourse_style` hold the directives, the check of
   alternative texts, and the look of citations.
 """
@@ -17,6 +18,7 @@ import shutil
 from pathlib import Path
 
 import mmcourse_errata
+import mmcourse_execute
 import mmcourse_pages
 import mmcourse_style
 from docutils import nodes
@@ -174,6 +176,6 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", offer_downloads, priority=400)
     app.connect("html-page-context", on_page, priority=900)
     app.connect("build-finished", finish)
-    for part in (mmcourse_errata, mmcourse_pages, mmcourse_style):
+    for part in (mmcourse_errata, mmcourse_execute, mmcourse_pages, mmcourse_style):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}

@@ -30,7 +30,7 @@ PNG = bytes.fromhex(
 )
 
 
-def build(folder: Path, **pages: str) -> str:
+def build(folder: Path, *, execution: str = "off", **pages: str) -> str:
     """Build a tiny book and return its warnings."""
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace, patch_docutils
@@ -49,7 +49,8 @@ def build(folder: Path, **pages: str) -> str:
         "exclude_patterns": ["**.ipynb", "_build"],
         "bibtex_bibfiles": [],
         "suppress_warnings": ["bibtex"],
-        "nb_execution_mode": "off",
+        "nb_execution_mode": execution,
+        "nb_execution_raise_on_error": True,
     }
     with patch_docutils(None), docutils_namespace():
         app = Sphinx(
@@ -184,3 +185,44 @@ def test_file_names_are_told_from_descriptions() -> None:
         assert mmcourse_style.alt_problem(alt), alt
     for alt in ("Two falling curves", "A figure of two curves, drawn from image 3"):
         assert mmcourse_style.alt_problem(alt) is None
+
+
+NOTEBOOK = """---
+jupytext: {{text_representation: {{extension: .md, format_name: myst}}}}
+kernelspec: {{display_name: Python 3, language: python, name: python3}}
+---
+
+# {name}
+
+```{{code-cell}} ipython3
+import pathlib, time
+pathlib.Path("{name}.here").touch()
+while not pathlib.Path("{other}.here").exists():
+    time.sleep(0.05)
+with open("runs.txt", "a") as file:
+    print("{name}", file=file)
+print("both are here")
+```
+"""
+
+
+@pytest.mark.notebook
+def test_lessons_run_at_once_and_only_once(tmp_path: Path, monkeypatch) -> None:
+    """Each of two lessons waits for the other: one after the other they would wait for ever."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    first = NOTEBOOK.format(name="first", other="second")
+    second = NOTEBOOK.format(name="second", other="first")
+    assert build(tmp_path, execution="cache", first=first, second=second) == ""
+    assert sorted((tmp_path / "runs.txt").read_text().split()) == ["first", "second"]
+    for name in ("first", "second"):
+        assert "both are here" in (tmp_path / "_build" / "html" / f"{name}.html").read_text()
+
+
+@pytest.mark.notebook
+def test_a_lesson_that_fails_is_told(tmp_path: Path, monkeypatch) -> None:
+    from myst_nb.core.execute import ExecutionError
+
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    bad = NOTEBOOK.format(name="bad", other="bad").replace("print(", "prind(")
+    with pytest.raises(ExecutionError, match="bad"):
+        build(tmp_path, execution="cache", bad=bad)
