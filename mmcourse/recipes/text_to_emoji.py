@@ -58,7 +58,7 @@ def recipe() -> Recipe:
     return Recipe(
         "text-to-emoji",
         parts(),
-        steps={"autoencoder": 4_000, "decoder": 1_000, "diffusion": 7_000},
+        steps={"autoencoder": 3_000, "decoder": 500, "diffusion": 6_000},
         batch={"autoencoder": 32, "decoder": 32, "diffusion": 32},
         rates={"autoencoder": 1.5e-3, "decoder": 1e-3, "diffusion": 1e-3},
         pictures=12_000,
