@@ -83,6 +83,20 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     return load_file(file)
 
 
+def checkpoint_file(name_or_path: str | Path) -> Path:
+    """The file of a checkpoint that comes with the package, or of one's own.
+
+    Raises:
+        ValueError: no such checkpoint.
+    """
+    shipped = Path(__file__).parent / "checkpoints"
+    for file in (Path(name_or_path), shipped / f"{name_or_path}.safetensors"):
+        if file.is_file():
+            return file
+    known = sorted(file.stem for file in shipped.glob("*.safetensors"))
+    raise ValueError(f"no checkpoint {str(name_or_path)!r}; a path, or one of {known}")
+
+
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file, as 64 hexadecimal digits."""
     with open(path, "rb") as file:

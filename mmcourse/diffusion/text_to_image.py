@@ -15,7 +15,7 @@ from mmcourse.diffusion.process import Steps, call_model
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas
 from mmcourse.diffusion.unet import UNet
 from mmcourse.transformers.block import TransformerBlock
-from mmcourse.weights import load_strict, pick_device, read_card, read_tensors
+from mmcourse.weights import checkpoint_file, load_strict, pick_device, read_card, read_tensors
 
 PAD, EMPTY = 0, 1  # token numbers: nothing here; no caption at all
 BATCH = 64  # pictures drawn together, so that any number of prompts fits into memory
@@ -189,7 +189,7 @@ class TextToImage:
             ValueError: no such checkpoint, one whose hash differs from its card's, or one of
                 another model.
         """
-        file = checkpoint(name_or_path)
+        file = checkpoint_file(name_or_path)
         config = read_card(file)["config"]
         found = cls.build(config)
         load_strict(found.model, read_tensors(file))
@@ -243,17 +243,3 @@ class TextToImage:
             )
             parts.append(pictures.float().cpu())
         return torch.cat(parts)
-
-
-def checkpoint(name_or_path: str | Path) -> Path:
-    """The file of a checkpoint that comes with the package, or of one's own.
-
-    Raises:
-        ValueError: no such checkpoint.
-    """
-    shipped = Path(__file__).parents[1] / "checkpoints"
-    for file in (Path(name_or_path), shipped / f"{name_or_path}.safetensors"):
-        if file.is_file():
-            return file
-    known = sorted(file.stem for file in shipped.glob("*.safetensors"))
-    raise ValueError(f"no checkpoint {str(name_or_path)!r}; a path, or one of {known}")

@@ -1,9 +1,6 @@
 """One run of a recipe: an autoencoder, a sharper decoder for it, diffusion in its latents."""
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -21,37 +18,10 @@ from mmcourse.recipes.autoencoder import (
     some_moves,
     standardise,
 )
-from mmcourse.recipes.resume import Batch, Plan, Tell, train_resumable
-from mmcourse.training import load_checkpoint, pick_device, save_checkpoint, save_tensors
+from mmcourse.recipes.resume import Batch, Tell
+from mmcourse.recipes.run import Recipe, Run, number, source
+from mmcourse.training import load_checkpoint, save_tensors
 from mmcourse.weights import read_tensors
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is trained: three trainings, "autoencoder", "decoder" and "diffusion".
-
-    Args:
-        name: of the checkpoint.
-        parts: sizes of the networks, see `TextToImage.build`.
-        steps, batch, rates: updates, pictures an update, and learning rate of each training.
-        pixels: of a picture's side.
-        pictures: whose latents the diffusion learns from; autoencoder and decoder see new ones
-            at every step.
-        save_every: updates between two saved states.
-    """
-
-    name: str
-    parts: dict[str, Any]
-    steps: dict[str, int]
-    batch: dict[str, int]
-    rates: dict[str, float]
-    pixels: int = 64
-    pictures: int = 65_536
-    save_every: int = 250
-
-    def plan(self, stage: str) -> Plan:
-        """Of one of the trainings."""
-        return Plan(self.steps[stage], self.rates[stage], self.save_every)
 
 
 @runtime_checkable
@@ -90,29 +60,14 @@ class World(Protocol):
         ...
 
 
-class Workshop:
-    """One run of a recipe in its folder.
-
-    Raises:
-        ValueError: an unknown device, or a folder in which another run was begun.
-    """
+class Workshop(Run):
+    """One run of a recipe of text to image, see `Run`."""
 
     def __init__(
         self, recipe: Recipe, world: World, out: Path, *, seed: int, device: str, tell: Tell
     ) -> None:
-        from accelerate import Accelerator
-
-        self.recipe, self.world, self.out, self.seed, self.tell = recipe, world, out, seed, tell
-        self.words = vocabulary_of(recipe.parts)
-        self.accelerator = Accelerator(cpu=pick_device(device).type == "cpu")
-        self.device = self.accelerator.device
-        out.mkdir(parents=True, exist_ok=True)
-        mine = json.loads(json.dumps({**asdict(recipe), "seed": seed}))
-        note = out / "run.json"
-        if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != mine:
-            raise ValueError(f"{note} tells of another run: take another folder, or remove it")
-        if self.accelerator.is_main_process:
-            note.write_text(json.dumps(mine, ensure_ascii=False, indent=1), encoding="utf-8")
+        super().__init__(recipe, out, seed=seed, device=device, tell=tell)
+        self.world, self.words = world, vocabulary_of(recipe.parts)
 
     def make(self) -> Path:
         """Autoencoder, latents, a better decoder, diffusion; each only if it is not there yet."""
@@ -213,38 +168,6 @@ class Workshop:
         z = data["z"][rows].float()
         return z, ids, times, torch.randn(z.shape, generator=random)
 
-    # ---- what all share
-    def _placed(self, model: nn.Module) -> Any:
-        model.to(self.device)
-        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def _train(
-        self, stage: str, model: nn.Module, make_batch: Callable[[int], Batch], loss_fn: Callable
-    ) -> dict[str, float]:
-        plan, state = self.recipe.plan(stage), self.out / f"{stage}-state.safetensors"
-        return train_resumable(
-            model,
-            make_batch,
-            loss_fn,
-            plan,
-            state,
-            accelerator=self.accelerator,
-            tell=lambda step, loss: self.tell(stage, step, plan.steps, loss),
-        )
-
-    def _save(self, file: Path, model: nn.Module, card: dict[str, Any], **options: Any) -> None:
-        if self.accelerator.is_main_process:
-            about = {
-                "seed": self.seed,
-                "steps": self.recipe.steps,
-                "parameters": sum(weight.numel() for weight in model.parameters()),
-                "torch": torch.__version__,
-                "device": self.device.type,
-                "processes": self.accelerator.num_processes,
-            }
-            save_checkpoint(file, model, {**about, **card}, **options)
-        self.accelerator.wait_for_everyone()
-
 
 def velocity_loss(model: nn.Module, batch: Batch, *, schedule: NoiseSchedule) -> Tensor:
     """The diffusion's loss of a batch of latents, words, times and noise."""
@@ -255,13 +178,3 @@ def velocity_loss(model: nn.Module, batch: Batch, *, schedule: NoiseSchedule) ->
 def vocabulary_of(parts: dict[str, Any]) -> Vocabulary:
     """The words of a configuration."""
     return Vocabulary(parts["words"], parts["length"], parts["aliases"])
-
-
-def number(*parts: int) -> int:
-    """A seed for a purpose: one number made of several."""
-    return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:7], "big")
-
-
-def source(*parts: int) -> torch.Generator:
-    """A generator for a purpose, see `number`."""
-    return torch.Generator().manual_seed(number(*parts))
