@@ -1,10 +1,8 @@
 """Learning without labels: pretext tasks, contrast, and hidden parts to be restored."""
 
 from mmcourse.selfsupervision.contrastive import gather, info_nce, symmetric_info_nce
-from mmcourse.selfsupervision.mae import (
-    MAE,
-    MAEOutput,
-    grid_positions,
+from mmcourse.selfsupervision.mae import MAE, MAEOutput, grid_positions
+from mmcourse.selfsupervision.mae_masking import (
     masked_loss,
     patch_targets,
     random_masking,
