@@ -16,12 +16,14 @@ from mmcourse.widgets import (
     CodebookExplorer,
     DenoisingScrubber,
     GuidanceGrid,
+    MaskedPicture,
     MaskedWords,
     NoiseScheduleExplorer,
     PatchAttention,
     PromptBox,
     PromptGrid,
     SamplingExplorer,
+    SimilarityMatrix,
     TokenScrubber,
     WordAttention,
 )
@@ -107,6 +109,21 @@ def patches(**options: Any) -> PatchAttention:
     ]
     options = {"names": ["left", "right"], "presets": presets, **options}
     return PatchAttention(images, patch_weights(), **options)
+
+
+def holes(**options: Any) -> MaskedPicture:
+    """Two pictures, three ratios and two masks each; every guess is the picture, faded."""
+    images = np.stack([scene(24), np.roll(scene(24), 8, axis=-1)])
+    order = np.random.default_rng(6).random((2, 3, 2, 36)).argsort(axis=-1).argsort(axis=-1)
+    gone = order < np.array([9, 18, 27])[:, None, None]
+    guesses = np.broadcast_to(0.6 * images[:, None, None], (2, 3, 2, 3, 24, 24))
+    presets = [
+        {"name": "A quarter", "ratio": 0, "note": "Little is missing."},
+        {"name": "Another mask", "picture": 1, "ratio": 2, "mask": 1},
+    ]
+    named = {"ratios": [0.25, 0.5, 0.75], "names": ["left", "right"], "ratio": 2}
+    options = {**named, "presets": presets, **options}
+    return MaskedPicture(images, guesses, gone.reshape(2, 3, 2, 6, 6), **options)
 
 
 def masked(**options: Any) -> MaskedWords:
@@ -257,17 +274,35 @@ def box(**options: Any) -> PromptBox:
     return PromptBox(draw_discs, "disc", **options)
 
 
+def similarity(**options: Any) -> SimilarityMatrix:
+    """Nine pictures and their captions; two captions nearly the same."""
+    images = np.stack([np.roll(scene(16), 2 * shift, axis=-1) for shift in range(9)])
+    random = np.random.default_rng(6)
+    vectors = random.normal(size=(2, 9, 5)) * 0.5 + random.normal(size=(1, 9, 5))
+    vectors[1, 3] = vectors[1, 7] + 0.02
+    unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    presets = [
+        {"name": "Sure", "question": 0, "scale": 7, "pair": 0, "note": "Nearly all on one."},
+        {"name": "A caption asks", "question": 1, "scale": 3, "pair": 2},
+    ]
+    captions = [f"a disc at {2 * shift}" for shift in range(9)]
+    options = {"scale": 4, "pair": 3, "presets": presets, **options}
+    return SimilarityMatrix(images, unit[0] @ unit[1].T, captions, **options)
+
+
 # What is asked of every widget is asked of these: one line for a new one.
 MAKERS: list[Callable[..., Any]] = [
     attention,
     codebook,
     guidance,
+    holes,
     masked,
     noise,
     patches,
     prompts,
     sampling,
     scrubber,
+    similarity,
     tokens,
     words,
 ]

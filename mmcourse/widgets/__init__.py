@@ -11,12 +11,14 @@ from mmcourse.widgets.base import CourseWidget
 from mmcourse.widgets.codebook_explorer import CodebookExplorer
 from mmcourse.widgets.denoising_scrubber import DenoisingScrubber
 from mmcourse.widgets.guidance_grid import GuidanceGrid
+from mmcourse.widgets.masked_picture import MaskedPicture
 from mmcourse.widgets.masked_words import MaskedWords
 from mmcourse.widgets.noise_schedule_explorer import NoiseScheduleExplorer
 from mmcourse.widgets.patch_attention import PatchAttention
 from mmcourse.widgets.prompt_box import PromptBox
 from mmcourse.widgets.prompt_grid import PromptGrid
 from mmcourse.widgets.sampling_explorer import SamplingExplorer
+from mmcourse.widgets.similarity_matrix import SimilarityMatrix
 from mmcourse.widgets.token_scrubber import TokenScrubber
 from mmcourse.widgets.word_attention import WordAttention
 
@@ -26,12 +28,14 @@ __all__ = [
     "CourseWidget",
     "DenoisingScrubber",
     "GuidanceGrid",
+    "MaskedPicture",
     "MaskedWords",
     "NoiseScheduleExplorer",
     "PatchAttention",
     "PromptBox",
     "PromptGrid",
     "SamplingExplorer",
+    "SimilarityMatrix",
     "TokenScrubber",
     "WordAttention",
 ]
