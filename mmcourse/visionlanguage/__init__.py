@@ -1,5 +1,30 @@
 """Vision and language: CLIP, two towers whose vectors can be compared."""
 
-from mmcourse.visionlanguage.clip import CLIP, ImageTower, TextTower
+from mmcourse.visionlanguage.attention_pool import AttentionPool
+from mmcourse.visionlanguage.caption_prediction import (
+    CaptionDecoder,
+    bag_of_words,
+    bag_of_words_loss,
+    bag_of_words_scores,
+    caption_log_likelihood,
+    caption_loss,
+    caption_scores,
+)
+from mmcourse.visionlanguage.clip import CLIP, ImageTower, TextTower, clip_loss
+from mmcourse.visionlanguage.trained import TrainedCLIP
 
-__all__ = ["CLIP", "ImageTower", "TextTower"]
+__all__ = [
+    "CLIP",
+    "AttentionPool",
+    "CaptionDecoder",
+    "ImageTower",
+    "TextTower",
+    "TrainedCLIP",
+    "bag_of_words",
+    "bag_of_words_loss",
+    "bag_of_words_scores",
+    "caption_log_likelihood",
+    "caption_loss",
+    "caption_scores",
+    "clip_loss",
+]

@@ -11,6 +11,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mmcourse.selfsupervision.contrastive import symmetric_info_nce
 from mmcourse.transformers.block import TransformerBlock
 from mmcourse.transformers.gpt import CausalStack
 from mmcourse.transformers.ids import check_ids
@@ -18,6 +19,35 @@ from mmcourse.weights import load_strict, read_checkpoint, read_tensors
 
 IMAGES = Float[Tensor, "batch channels height width"]
 TOKENS = Int[Tensor, "captions tokens"]
+VECTORS = Float[Tensor, "pairs embed"]
+
+
+def clip_loss(
+    image_embeddings: VECTORS, text_embeddings: VECTORS, logit_scale: float | Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    """Which caption is whose, asked in both directions; row i of one belongs to row i of the other.
+
+    S = exp(logit_scale) · I Tᵀ;  L = −½ mean_i[log softmax(S_i·)_i + log softmax(S_·i)_i]
+
+    Args:
+        image_embeddings, text_embeddings: this process's pairs, unit vectors (pairs, embed); with
+            several processes, every one meets the vectors of all.
+        logit_scale: the *log* of the inverse temperature; keep it at or below ln 100.
+
+    Returns:
+        The mean over all pairs, in nats: log N if nothing is known, 0 for a single pair. A caption
+        that stands twice is its twin's negative, and costs both at least log 2. Vectors of zeros
+        give a finite loss too.
+
+    Raises:
+        ValueError: no pairs, different shapes, or a scale that is not finite.
+
+    Source: Radford et al. 2021, arXiv:2103.00020, figure 3.
+    """
+    scale = torch.as_tensor(logit_scale).exp()
+    if not bool(scale.isfinite()):
+        raise ValueError(f"exp(logit_scale) must be finite, got logit_scale {float(logit_scale)}")
+    return symmetric_info_nce(image_embeddings, text_embeddings, scale.to(image_embeddings.device))
 
 
 class TextTower(nn.Module):
@@ -146,7 +176,7 @@ class ImageTower(nn.Module):
             raise ValueError(f"depth must be at least 1, got {depth}")
         block = {"activation": "quick_gelu", **block}
         eps = block.get("norm_eps", 1e-5)
-        self.image_size = image_size
+        self.image_size, self.width = image_size, width
         self.patches = nn.Conv2d(channels, width, patch_size, stride=patch_size, bias=False)
         self.class_token = nn.Parameter(width**-0.5 * torch.randn(width))
         count = (image_size // patch_size) ** 2
@@ -183,19 +213,19 @@ class CLIP(nn.Module):
     similarity = exp(logit_scale) · ⟨image, text⟩
 
     Args:
-        image, text: the towers.
+        image, text: the towers; any module with a `width` that gives one vector a picture will do.
         embed_dim: width of the common space.
 
     Source: Radford et al. 2021, arXiv:2103.00020, figure 3. The temperature starts at 0.07 and is
         held at or above 0.01 by the trainer, not by the model.
     """
 
-    def __init__(self, image: ImageTower, text: TextTower, *, embed_dim: int = 512) -> None:
+    def __init__(self, image: nn.Module, text: TextTower, *, embed_dim: int = 512) -> None:
         super().__init__()
         if embed_dim < 1:
             raise ValueError(f"embed_dim must be at least 1, got {embed_dim}")
         self.image, self.text = image, text
-        widths = image.patches.out_channels, text.tokens.embedding_dim
+        widths: tuple[int, int] = (image.width, text.tokens.embedding_dim)  # pyright: ignore
         self.image_projection, self.text_projection = (
             nn.Linear(width, embed_dim, bias=False) for width in widths
         )
