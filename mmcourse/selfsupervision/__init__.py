@@ -8,10 +8,28 @@ from mmcourse.selfsupervision.mae_masking import (
     random_masking,
     unshuffle,
 )
+from mmcourse.selfsupervision.pretext import JigsawSolver, jigsaw_batch, rotate_batch
 from mmcourse.selfsupervision.probe import linear_probe, probe_accuracy
 from mmcourse.selfsupervision.simclr import nt_xent
+from mmcourse.selfsupervision.tiles import (
+    crop_tiles,
+    cut_tiles,
+    join_tiles,
+    permutation_set,
+    restore_tiles,
+    shuffle_tiles,
+)
 
 __all__ = [
+    "JigsawSolver",
+    "crop_tiles",
+    "cut_tiles",
+    "jigsaw_batch",
+    "join_tiles",
+    "permutation_set",
+    "restore_tiles",
+    "rotate_batch",
+    "shuffle_tiles",
     "MAE",
     "MAEOutput",
     "grid_positions",
