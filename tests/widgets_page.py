@@ -1,6 +1,7 @@
 """A page with widgets, written as the book writes it: for the browser tests of the widgets."""
 
 import importlib.util
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from mmcourse.widgets import (
     MaskedWords,
     NoiseScheduleExplorer,
     PatchAttention,
+    PretextGallery,
     PromptBox,
     PromptGrid,
     SamplingExplorer,
@@ -121,7 +123,7 @@ def holes(**options: Any) -> MaskedPicture:
         {"name": "A quarter", "ratio": 0, "note": "Little is missing."},
         {"name": "Another mask", "picture": 1, "ratio": 2, "mask": 1},
     ]
-    named = {"ratios": [0.25, 0.5, 0.75], "names": ["left", "right"], "ratio": 2}
+    named = {"ratios": [0.25, 0.5, 0.75], "names": ["left", "right"], "ratio": 1}
     options = {**named, "presets": presets, **options}
     return MaskedPicture(images, guesses, gone.reshape(2, 3, 2, 6, 6), **options)
 
@@ -259,6 +261,22 @@ def prompts(**options: Any) -> PromptGrid:
     return PromptGrid(pictures, **named, **options)
 
 
+def pretext(**options: Any) -> PretextGallery:
+    """Two pictures, all orders of four tiles; the surer, the further the picture was turned."""
+    images = np.stack([scene(24), np.roll(scene(24), 8, axis=-1)])
+    orders = list(itertools.permutations(range(4)))
+    random = np.random.default_rng(6)
+    turns = random.normal(size=(2, 4, 4)) + np.eye(4) * np.arange(4)[:, None]
+    solved = random.normal(size=(2, 24, 24)) + 4 * np.eye(24)
+    shares = [np.exp(scores) / np.exp(scores).sum(-1, keepdims=True) for scores in (turns, solved)]
+    presets = [
+        {"name": "Turned", "task": 0, "turn": 3, "note": "Which way is up?"},
+        {"name": "Shuffled", "task": 1, "picture": 1, "order": 9},
+    ]
+    named = {"orders": orders, "names": ["left", "right"], "margin": 2}
+    return PretextGallery(images, *shares, **named, **{"presets": presets, **options})
+
+
 def draw_discs(prompt: str, seed: int, tell: Callable[[Any], None]) -> np.ndarray:
     """Two discs, by way of darker ones; it knows "disc" and "hole" and no other word."""
     if prompt not in ("disc", "hole"):
@@ -275,17 +293,17 @@ def box(**options: Any) -> PromptBox:
 
 
 def similarity(**options: Any) -> SimilarityMatrix:
-    """Nine pictures and their captions; two captions nearly the same."""
-    images = np.stack([np.roll(scene(16), 2 * shift, axis=-1) for shift in range(9)])
+    """Ten pictures and their captions; two captions nearly the same."""
+    images = np.stack([np.roll(scene(16), 2 * shift, axis=-1) for shift in range(10)])
     random = np.random.default_rng(6)
-    vectors = random.normal(size=(2, 9, 5)) * 0.5 + random.normal(size=(1, 9, 5))
+    vectors = random.normal(size=(2, 10, 5)) * 0.5 + random.normal(size=(1, 10, 5))
     vectors[1, 3] = vectors[1, 7] + 0.02
     unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
     presets = [
         {"name": "Sure", "question": 0, "scale": 7, "pair": 0, "note": "Nearly all on one."},
         {"name": "A caption asks", "question": 1, "scale": 3, "pair": 2},
     ]
-    captions = [f"a disc at {2 * shift}" for shift in range(9)]
+    captions = [f"a disc at {2 * shift}" for shift in range(10)]
     options = {"scale": 4, "pair": 3, "presets": presets, **options}
     return SimilarityMatrix(images, unit[0] @ unit[1].T, captions, **options)
 
@@ -299,6 +317,7 @@ MAKERS: list[Callable[..., Any]] = [
     masked,
     noise,
     patches,
+    pretext,
     prompts,
     sampling,
     scrubber,

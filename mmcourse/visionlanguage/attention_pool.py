@@ -11,7 +11,12 @@ from mmcourse.transformers.attention import MultiHeadAttention
 from mmcourse.weights import load_strict
 
 # The published names of the four layers.
-NAMES = {"q_proj": "query", "k_proj": "key", "v_proj": "value", "c_proj": "output"}
+NAMES = {
+    "q_proj": "attention.query",
+    "k_proj": "attention.key",
+    "v_proj": "attention.value",
+    "c_proj": "output",
+}
 
 
 class AttentionPool(nn.Module):
@@ -44,7 +49,8 @@ class AttentionPool(nn.Module):
             raise ValueError(f"sizes must be at least 1, got side {side}, output {output_dim}")
         self.side = side
         self.attention = MultiHeadAttention(width, num_heads)
-        self.attention.output = nn.Linear(width, output_dim)
+        self.attention.output = nn.Identity()  # the layer below, which may change the width
+        self.output = nn.Linear(width, output_dim)
         self.positions = nn.Parameter(width**-0.5 * torch.randn(side * side + 1, width))
 
     def forward(
@@ -72,8 +78,8 @@ class AttentionPool(nn.Module):
         tokens = torch.cat([places.mean(dim=1, keepdim=True), places], dim=1) + self.positions
         pooled = self.attention(tokens[:, :1], tokens, return_weights=return_weights)
         if isinstance(pooled, tuple):
-            return pooled[0][:, 0], pooled[1][:, :, 0]
-        return pooled[:, 0]
+            return self.output(pooled[0][:, 0]), pooled[1][:, :, 0]
+        return self.output(pooled[:, 0])
 
     @classmethod
     def from_open_clip(cls, state: Mapping[str, Tensor], num_heads: int) -> "AttentionPool":
@@ -95,6 +101,6 @@ class AttentionPool(nn.Module):
         ours = {"positions": state["positional_embedding"]}
         for theirs, name in NAMES.items():
             for end in ("weight", "bias"):
-                ours[f"attention.{name}.{end}"] = state[f"{theirs}.{end}"]
+                ours[f"{name}.{end}"] = state[f"{theirs}.{end}"]
         load_strict(pool, ours)
         return pool.eval()

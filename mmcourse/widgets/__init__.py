@@ -15,6 +15,7 @@ from mmcourse.widgets.masked_picture import MaskedPicture
 from mmcourse.widgets.masked_words import MaskedWords
 from mmcourse.widgets.noise_schedule_explorer import NoiseScheduleExplorer
 from mmcourse.widgets.patch_attention import PatchAttention
+from mmcourse.widgets.pretext_gallery import PretextGallery
 from mmcourse.widgets.prompt_box import PromptBox
 from mmcourse.widgets.prompt_grid import PromptGrid
 from mmcourse.widgets.sampling_explorer import SamplingExplorer
@@ -32,6 +33,7 @@ __all__ = [
     "MaskedWords",
     "NoiseScheduleExplorer",
     "PatchAttention",
+    "PretextGallery",
     "PromptBox",
     "PromptGrid",
     "SamplingExplorer",

@@ -112,7 +112,8 @@ const short = (text, limit = 14) => (text.length > limit ? `${text.slice(0, limi
 const weight = (w) => (w === 0 ? "–" : w > 0.995 ? "1" : w < 0.005 ? "<.01" : w.toFixed(2).slice(1));
 
 // `move([row, column] or null)` follows pointer and arrow keys alike, `pick(cell)` click and Enter.
-// show({rows, columns, values, pinned, cell, text}): names, numbers row by row, outlined row.
+// show({rows, columns, values, pinned, cell, text}): names, numbers row by row, outlined row (NaN
+// for none); gives where things were drawn.
 function heatMap(view, label, { move, pick }) {
   const canvas = make("canvas", { class: "mm-heat", role: "img" });
   const node = scroller(label, canvas);
@@ -200,6 +201,7 @@ function heatMap(view, label, { move, pick }) {
     frame(left - 1, top + pinned * size - 1, size * columns.length + 1, size + 1, hot);
     if (cell) frame(left + cell[1] * size, top + cell[0] * size, size - 1, size - 1, ink);
     canvas.setAttribute("aria-label", text);
+    return now;
   }
   return { node, show };
 }

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import randomise, rejects, unchecked
+from helpers import BadInput, randomise, rejects, unchecked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.modified_resnet import AttentionPool2d
@@ -43,7 +43,7 @@ def test_against_the_formula_one_head() -> None:
     q, k, v = part.query(tokens[0]), part.key(tokens), part.value(tokens)
     weights = (k @ q / 6**0.5).softmax(0)
     pooled, found = pool(x, return_weights=True)
-    torch.testing.assert_close(pooled[0], part.output(weights @ v))
+    torch.testing.assert_close(pooled[0], pool.output(weights @ v))
     torch.testing.assert_close(found[0, 0], weights)
 
 
@@ -64,6 +64,8 @@ def test_bad_input() -> None:
     for wrong in (torch.zeros(2, 12, 3, 4), torch.zeros(2, 11, 3, 3), torch.zeros(12, 3, 3)):
         with rejects("features must be float"):
             pool(wrong)
+        with pytest.raises(BadInput):
+            AttentionPool(3, 12, 4)(wrong)
     with rejects("features must be float"):
         pool(torch.zeros(2, 12, 3, 3, dtype=torch.long))
     with rejects("at least 1"):

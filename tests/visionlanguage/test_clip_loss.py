@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import rejects, unchecked
+from helpers import BadInput, rejects, unchecked
 from hypothesis import given
 from hypothesis import strategies as st
 from open_clip import ClipLoss
@@ -95,15 +95,16 @@ def test_who_knows_nothing_pays_log_n() -> None:
 
 
 def test_one_batch_can_be_learnt_and_the_temperature_with_it() -> None:
-    images, texts, log = pairs(16, 8)
+    images, texts, _ = pairs(16, 8)
+    log = torch.zeros((), requires_grad=True)
     optimizer = torch.optim.Adam([images, texts, log], lr=0.05)
     for _ in range(150):
         optimizer.zero_grad()
         loss = clip_loss(F.normalize(images, dim=1), F.normalize(texts, dim=1), log)
         loss.backward()
         optimizer.step()
-    assert loss < 0.01
-    assert log > math.log(1 / 0.07)  # surer than at the start
+    assert loss < 0.05
+    assert log > 1  # the surer the answers, the sharper the softmax
 
 
 # ---- bad input ----
@@ -152,14 +153,19 @@ def test_an_extreme_scale_stays_finite() -> None:
 
 def test_shapes_are_refused_by_name() -> None:
     three = torch.randn(3, 4)
-    with rejects("got 3 and 2 rows"):
-        plain.clip_loss(three, three[:2], 1.0)
-    with rejects("of the same d"):
-        plain.clip_loss(three, torch.randn(3, 5), 1.0)
-    with rejects("at least one"):
-        plain.clip_loss(three[:0], three[:0], 1.0)
-    with rejects("must be float"):
-        plain.clip_loss(three.long(), three.long(), 1.0)
+    bare = unchecked("mmcourse.selfsupervision.contrastive").symmetric_info_nce
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain, "symmetric_info_nce", bare)
+        with rejects("got 3 and 2 rows"):
+            plain.clip_loss(three, three[:2], 1.0)
+        with rejects("of the same d"):
+            plain.clip_loss(three, torch.randn(3, 5), 1.0)
+        with rejects("at least one"):
+            plain.clip_loss(three[:0], three[:0], 1.0)
+        with rejects("must be float"):
+            plain.clip_loss(three.long(), three.long(), 1.0)
+    with pytest.raises(BadInput):
+        clip_loss(three, three[:2], 1.0)
 
 
 def test_the_loss_is_float32_also_under_autocast() -> None:

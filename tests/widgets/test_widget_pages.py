@@ -17,6 +17,7 @@ from widgets_page import (
     page,
     patches,
     shown,
+    similarity,
     words,
 )
 
@@ -26,7 +27,7 @@ every = pytest.mark.parametrize("make", MAKERS)
 # These choose how something is drawn: the picture's description says so, the sentence stays.
 SILENT = {"Strip shows", "Graph shows"}
 # Canvases painted in the theme's colours; elsewhere the style sheet follows the theme.
-PAINTED = [attention, patches, words]
+PAINTED = [attention, patches, similarity, words]
 OUTSIDE = """[...document.querySelectorAll(".mm-widget *")].filter((node) =>
     !node.closest(".mm-scroll") && !node.closest("[hidden]") && node.tagName !== "OPTION"
     && node.getBoundingClientRect().right > innerWidth).map((node) => node.outerHTML)"""
