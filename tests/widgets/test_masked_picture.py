@@ -118,8 +118,8 @@ def test_the_slider_says_the_share(show) -> None:
         slider = widget.get_by_label("Removed", exact=True)
         slider.focus()
         changes(widget, lambda: widget.page.keyboard.press("ArrowLeft"))
-        assert slider.get_attribute("aria-valuetext") == "50 %"
-        expect(widget.locator(".mm-summary")).to_contain_text("18 of 36 patches removed")
+        assert slider.get_attribute("aria-valuetext") == "25 %"
+        expect(widget.locator(".mm-summary")).to_contain_text("9 of 36 patches removed")
         expect(widget.locator(".mm-triple canvas")).to_have_count(3)
 
 
