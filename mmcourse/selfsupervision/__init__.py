@@ -1,5 +1,17 @@
 """Learning without labels: pretext tasks, contrast, and hidden parts to be restored."""
 
+from mmcourse.selfsupervision.augment import (
+    crop_boxes,
+    cutout,
+    gaussian_blur,
+    gaussian_noise,
+    random_view,
+    resized_crop,
+    rotate_quarters,
+    sobel,
+    two_views,
+)
+from mmcourse.selfsupervision.color import color_jitter, grayscale, jitter_amounts
 from mmcourse.selfsupervision.contrastive import gather, info_nce, symmetric_info_nce
 from mmcourse.selfsupervision.mae import MAE, MAEOutput, grid_positions
 from mmcourse.selfsupervision.mae_masking import (
@@ -10,7 +22,12 @@ from mmcourse.selfsupervision.mae_masking import (
 )
 from mmcourse.selfsupervision.pretext import JigsawSolver, jigsaw_batch, rotate_batch
 from mmcourse.selfsupervision.probe import linear_probe, probe_accuracy
-from mmcourse.selfsupervision.simclr import nt_xent
+from mmcourse.selfsupervision.simclr import (
+    ConvEncoder,
+    ProjectionHead,
+    distillation_loss,
+    nt_xent,
+)
 from mmcourse.selfsupervision.tiles import (
     crop_tiles,
     cut_tiles,
@@ -21,6 +38,21 @@ from mmcourse.selfsupervision.tiles import (
 )
 
 __all__ = [
+    "ConvEncoder",
+    "ProjectionHead",
+    "color_jitter",
+    "crop_boxes",
+    "cutout",
+    "distillation_loss",
+    "gaussian_blur",
+    "gaussian_noise",
+    "grayscale",
+    "jitter_amounts",
+    "random_view",
+    "resized_crop",
+    "rotate_quarters",
+    "sobel",
+    "two_views",
     "JigsawSolver",
     "crop_tiles",
     "cut_tiles",

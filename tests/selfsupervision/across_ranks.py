@@ -53,12 +53,12 @@ def measure(rank: int, ranks: int, wrap) -> dict:  # type: ignore[no-untyped-def
             model = wrap(model)
             loss = loss_of(*model(x, y))
             loss.backward()
-            grads = [weight.grad.flatten().tolist() for weight in model.parameters()]
+            grads = torch.cat([weight.grad.flatten() for weight in model.parameters()])
             with torch.no_grad():
                 for weight in model.parameters():
                     weight -= 0.1 * weight.grad
                 after = loss_of(*model(x, y))
-            found[f"{name} {count}"] = [loss.item(), after.item(), sum(grads, [])]
+            found[f"{name} {count}"] = [loss.item(), after.item(), grads.tolist()]
     return found
 
 
