@@ -24,6 +24,7 @@ from mmcourse.widgets import (
     PretextGallery,
     PromptBox,
     PromptGrid,
+    Retrieval,
     SamplingExplorer,
     SimilarityMatrix,
     TokenScrubber,
@@ -308,6 +309,27 @@ def similarity(**options: Any) -> SimilarityMatrix:
     return SimilarityMatrix(images, unit[0] @ unit[1].T, captions, **options)
 
 
+def retrieval(**options: Any) -> Retrieval:
+    """Twelve pictures; texts in two languages that lie near one of them each."""
+    images = np.stack([np.roll(scene(16), 2 * shift, axis=-1) for shift in range(12)])
+    random = np.random.default_rng(8)
+    own = random.normal(size=(12, 16))
+    asked = own[[0, 3, 6], None] + 0.9 * random.normal(size=(3, 2, 16))
+    own, asked = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (own, asked))
+    presets = [
+        {"name": "Found", "query": 0, "language": 0, "note": "The right one comes first."},
+        {"name": "In Korean", "query": 1, "language": 1},
+    ]
+    named = {
+        "names": [f"disc at {2 * shift}" for shift in range(12)],
+        "queries": [[f"disc {place}", f"원판 {place}"] for place in (0, 3, 6)],
+        "languages": ["English", "Korean"],
+        "targets": [0, 3, -1],
+        "query_vectors": asked,
+    }
+    return Retrieval(images, own, **named, **{"presets": presets, **options})
+
+
 # What is asked of every widget is asked of these: one line for a new one.
 MAKERS: list[Callable[..., Any]] = [
     attention,
@@ -319,6 +341,7 @@ MAKERS: list[Callable[..., Any]] = [
     patches,
     pretext,
     prompts,
+    retrieval,
     sampling,
     scrubber,
     similarity,

@@ -6,23 +6,29 @@ that are finished, and every few minutes the state of the part in work.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from mmcourse.recipes import text_to_emoji
+from mmcourse.recipes import clip_openmoji, text_to_emoji
+from mmcourse.recipes.clip import ClipRun
+from mmcourse.recipes.clip_shapes import CLIP_SHAPES, ShapePairs
 from mmcourse.recipes.resume import Tell
+from mmcourse.recipes.run import Recipe
 from mmcourse.recipes.text_to_image import TEXT_TO_IMAGE, Scenes
-from mmcourse.recipes.workshop import Recipe, Workshop, World
+from mmcourse.recipes.workshop import Workshop
 
 
-def _scenes() -> tuple[Recipe, World]:
-    return TEXT_TO_IMAGE, Scenes()
-
-
-def _emoji() -> tuple[Recipe, World]:
+def _emoji() -> tuple[Recipe, Any]:
     recipe = text_to_emoji.recipe()
     return recipe, text_to_emoji.EmojiWorld(recipe)
 
 
-RECIPES = {"text-to-image": _scenes, "text-to-emoji": _emoji}
+RECIPES = {
+    "text-to-image": lambda: (TEXT_TO_IMAGE, Scenes()),
+    "text-to-emoji": _emoji,
+    "clip-shapes": lambda: (CLIP_SHAPES, ShapePairs()),
+    "clip-openmoji": lambda: (clip_openmoji.recipe(), clip_openmoji.EmojiPairs()),
+}
+"""Of each checkpoint: how it is trained, and on what."""
 
 __all__ = ["RECIPES", "Recipe", "run"]
 
@@ -57,4 +63,5 @@ def run(
     recipe, world = RECIPES[name]()
     if steps is not None:
         recipe = replace(recipe, steps=dict.fromkeys(recipe.steps, steps))
-    return Workshop(recipe, world, Path(out), seed=seed, device=device, tell=tell).make()
+    workshop: Any = ClipRun if name.startswith("clip-") else Workshop
+    return workshop(recipe, world, Path(out), seed=seed, device=device, tell=tell).make()

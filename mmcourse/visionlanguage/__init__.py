@@ -11,13 +11,16 @@ from mmcourse.visionlanguage.caption_prediction import (
     caption_scores,
 )
 from mmcourse.visionlanguage.clip import CLIP, ImageTower, TextTower, clip_loss
-from mmcourse.visionlanguage.trained import TrainedCLIP
+from mmcourse.visionlanguage.hard_negatives import hard_negative_loss, swap_accuracy
+from mmcourse.visionlanguage.trained import StemTower, TrainedCLIP
+from mmcourse.visionlanguage.zero_shot import retrieval_ranks, zero_shot_weights
 
 __all__ = [
     "CLIP",
     "AttentionPool",
     "CaptionDecoder",
     "ImageTower",
+    "StemTower",
     "TextTower",
     "TrainedCLIP",
     "bag_of_words",
@@ -27,4 +30,8 @@ __all__ = [
     "caption_loss",
     "caption_scores",
     "clip_loss",
+    "hard_negative_loss",
+    "retrieval_ranks",
+    "swap_accuracy",
+    "zero_shot_weights",
 ]

@@ -18,6 +18,7 @@ from mmcourse.widgets.patch_attention import PatchAttention
 from mmcourse.widgets.pretext_gallery import PretextGallery
 from mmcourse.widgets.prompt_box import PromptBox
 from mmcourse.widgets.prompt_grid import PromptGrid
+from mmcourse.widgets.retrieval import Retrieval
 from mmcourse.widgets.sampling_explorer import SamplingExplorer
 from mmcourse.widgets.similarity_matrix import SimilarityMatrix
 from mmcourse.widgets.token_scrubber import TokenScrubber
@@ -36,6 +37,7 @@ __all__ = [
     "PretextGallery",
     "PromptBox",
     "PromptGrid",
+    "Retrieval",
     "SamplingExplorer",
     "SimilarityMatrix",
     "TokenScrubber",
