@@ -49,7 +49,8 @@ class AttentionPool(nn.Module):
             raise ValueError(f"sizes must be at least 1, got side {side}, output {output_dim}")
         self.side = side
         self.attention = MultiHeadAttention(width, num_heads)
-        self.attention.output = nn.Identity()  # the layer below, which may change the width
+        # Its own output layer gives way to one that may change the width.
+        self.attention.add_module("output", nn.Identity())
         self.output = nn.Linear(width, output_dim)
         self.positions = nn.Parameter(width**-0.5 * torch.randn(side * side + 1, width))
 

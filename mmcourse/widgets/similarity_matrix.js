@@ -32,7 +32,7 @@ function render({ model, el }) {
     const text = `Softmax of ${scale.toFixed(1)} times the cosine, ${ASKED[question]}: ${count} pictures by ${count} captions.`;
     const drawn = heat.show({
       rows: captions.map((_, i) => `picture ${i + 1}`),
-      columns: captions,
+      columns: view.get("labels"),
       values: values.map((v) => Math.max(v, 1e-9)), // exactly 0 would be drawn as masked
       pinned: question ? NaN : view.get("pair"),
       cell,

@@ -32,6 +32,7 @@ class SimilarityMatrix(CourseWidget):
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
     cosines = traitlets.Bytes().tag(sync=True)
     captions = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
     scales = traitlets.List(traitlets.Float()).tag(sync=True)
     question = traitlets.Int(0).tag(sync=True)
     scale = traitlets.Int(0).tag(sync=True)
@@ -43,6 +44,7 @@ class SimilarityMatrix(CourseWidget):
         cosines: Any,
         captions: Sequence[str],
         *,
+        labels: Sequence[str] | None = None,
         scales: Sequence[float] = (1, 2, 5, 10, 1 / 0.07, 20, 50, 100),
         question: int = 0,
         scale: int = 0,
@@ -56,6 +58,8 @@ class SimilarityMatrix(CourseWidget):
             pictures: (pairs, channels, height, width), uint8 or floats in [-1, 1].
             cosines: (pairs, pairs), of every picture with every caption, in [-1, 1].
             captions: one for each picture, at least two.
+            labels: short names of the captions for the matrix's edge; by default the captions,
+                of which only the first 14 letters fit.
             scales: what the cosines may be multiplied by, rising: one over the temperature.
             question, scale, pair: shown at first, counted from 0.
             presets: buttons: {"name": …, "note": what to look for, and any of the controls}.
@@ -72,6 +76,9 @@ class SimilarityMatrix(CourseWidget):
                 f"{count} pictures need as many captions (at least two) and all cosines between "
                 f"them, got {len(names)} captions and cosines of shape {array.shape}"
             )
+        short = names if labels is None else [str(label) for label in labels]
+        if len(short) != count:
+            raise ValueError(f"labels must name {count} captions, got {len(short)}: {short}")
         if abs(array).max() > 1.001:
             raise ValueError(f"cosines must lie in [-1, 1], got {abs(array).max():.4g}")
         if not given or sorted(set(given)) != given or not 0 < given[0] <= given[-1] < math.inf:
@@ -83,6 +90,7 @@ class SimilarityMatrix(CourseWidget):
             shape=list(self._pictures.shape),
             cosines=small,
             captions=names,
+            labels=short,
             scales=given,
             question=question,
             scale=scale,
@@ -125,7 +133,7 @@ class SimilarityMatrix(CourseWidget):
         side = 2.6 + 0.3 * len(self.captions)
         figure, axes = new_figure(side + 0.6, side)
         rows = [str(i + 1) for i in range(len(self.captions))]
-        heat_map(axes, self._shares(self.question), rows, self.captions, low=0, high=1)
+        heat_map(axes, self._shares(self.question), rows, self.labels, low=0, high=1)
         axes.set(ylabel="picture", title=f"softmax, {ASKED[self.question]}")
         return figure
 

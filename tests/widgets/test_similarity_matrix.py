@@ -55,6 +55,7 @@ def test_its_losses_are_those_of_clip() -> None:
         ({"captions": ["a", "b"]}, "got 2 captions"),
         ({"cosines": 3 * np.eye(3)}, r"lie in \[-1, 1\]"),
         ({"cosines": np.nan * np.eye(3)}, "NaN or infinity"),
+        ({"labels": ["a", "b"]}, "labels must name 3 captions, got 2"),
         ({"scales": [2, 1]}, "positive and rising"),
         ({"scales": [0, 1]}, "positive and rising"),
         ({"scales": [1, math.inf]}, "positive and rising"),
