@@ -12,6 +12,7 @@ function render({ model, el }) {
   let cell = null; // the cell under the pointer or the focus
 
   const strip = film(count, shape, (pair) => view.set({ pair }));
+  strip.node.classList.add("mm-batch");
   const heat = heatMap(view, "Similarity matrix: the arrow keys move, Enter reads this row or column", {
     // Where a column is read, the arrow keys start from the column's own picture.
     move: (next) => ((cell = next && (next[0] >= 0 ? next : [view.get("pair"), view.get("pair")])), view.redraw()),
