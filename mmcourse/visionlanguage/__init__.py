@@ -11,16 +11,21 @@ from mmcourse.visionlanguage.caption_prediction import (
     caption_scores,
 )
 from mmcourse.visionlanguage.clip import CLIP, ImageTower, TextTower, clip_loss
+from mmcourse.visionlanguage.conv_tower import ConvTower
 from mmcourse.visionlanguage.hard_negatives import hard_negative_loss, swap_accuracy
-from mmcourse.visionlanguage.trained import StemTower, TrainedCLIP
+from mmcourse.visionlanguage.hierarchy import chils_predict, label_sets
+from mmcourse.visionlanguage.prompt_learning import ConditionalPromptLearner, PromptLearner
+from mmcourse.visionlanguage.trained import TrainedCLIP
 from mmcourse.visionlanguage.zero_shot import retrieval_ranks, zero_shot_weights
 
 __all__ = [
     "CLIP",
     "AttentionPool",
     "CaptionDecoder",
+    "ConditionalPromptLearner",
+    "ConvTower",
     "ImageTower",
-    "StemTower",
+    "PromptLearner",
     "TextTower",
     "TrainedCLIP",
     "bag_of_words",
@@ -29,8 +34,10 @@ __all__ = [
     "caption_log_likelihood",
     "caption_loss",
     "caption_scores",
+    "chils_predict",
     "clip_loss",
     "hard_negative_loss",
+    "label_sets",
     "retrieval_ranks",
     "swap_accuracy",
     "zero_shot_weights",

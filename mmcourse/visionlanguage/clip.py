@@ -103,15 +103,18 @@ class TextTower(nn.Module):
         Raises:
             ValueError: a caption has no end-of-text token; and as `forward`.
         """
+        ends = self.ends(ids)
+        return self(ids)[torch.arange(len(ids), device=ids.device), ends]
+
+    def ends(self, ids: TOKENS) -> Int[Tensor, " captions"]:
+        """The place of each caption's (first) end-of-text token; raises as `sentence`."""
         self._check(ids)
         if self.end_id is None:
-            ends = ids.argmax(dim=1)
-        else:
-            found = ids == self.end_id
-            if not bool(found.any(dim=1).all()):
-                raise ValueError(f"every caption needs the end-of-text token {self.end_id}")
-            ends = found.int().argmax(dim=1)
-        return self(ids)[torch.arange(len(ids), device=ids.device), ends]
+            return ids.argmax(dim=1)
+        found = ids == self.end_id
+        if not bool(found.any(dim=1).all()):
+            raise ValueError(f"every caption needs the end-of-text token {self.end_id}")
+        return found.int().argmax(dim=1)
 
     def _check(self, ids: Tensor) -> None:
         most = self.stack.positions.num_embeddings
