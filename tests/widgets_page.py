@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
 from mmcourse.widgets import (
     AttentionExplorer,
+    AugmentationPlayground,
     CodebookExplorer,
     DenoisingScrubber,
     GuidanceGrid,
@@ -288,6 +289,17 @@ def draw_discs(prompt: str, seed: int, tell: Callable[[Any], None]) -> np.ndarra
     return drawn
 
 
+def augmentation(**options: Any) -> AugmentationPlayground:
+    """Two discs to crop, colour and blur."""
+    images = np.stack([scene(24), np.roll(scene(24), 8, axis=-1)])
+    presets = [
+        {"name": "Crop", "operator": 1, "strength": 9, "note": "A part of it."},
+        {"name": "Edges", "picture": 1, "operator": 9, "draw": 2},
+    ]
+    options = {"names": ["left", "right"], "presets": presets, **options}
+    return AugmentationPlayground(images, **options)
+
+
 def box(**options: Any) -> PromptBox:
     """A box that draws discs. It needs a kernel, so what is asked of every widget is not."""
     return PromptBox(draw_discs, "disc", **options)
@@ -333,6 +345,7 @@ def retrieval(**options: Any) -> Retrieval:
 # What is asked of every widget is asked of these: one line for a new one.
 MAKERS: list[Callable[..., Any]] = [
     attention,
+    augmentation,
     codebook,
     guidance,
     holes,

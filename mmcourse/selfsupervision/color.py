@@ -82,9 +82,10 @@ def adjust_hue(images: IMAGES, turn: AMOUNTS) -> IMAGES:
     ahead = torch.stack([green - blue, blue - red, red - green]).gather(0, place[None])[0]
     hue = 2 * place + ahead / span.clamp_min(1e-8) + 6 * _each(turn, images)[:, 0]
     # a channel is full near its own hue, empty on the other side, a ramp of one sixth between
-    far = torch.stack([(hue + shift) % 6 for shift in (5, 3, 1)], dim=1)
-    drop = torch.minimum(far, 4 - far).clamp(0, 1)
-    return torch.addcmul(value[:, None], span[:, None], drop, value=-1)
+    own = torch.tensor([0.0, 2.0, 4.0], device=images.device)[:, None, None]
+    far = (hue[:, None] - own) / 6
+    far = (far - far.floor()).mul_(6).sub_(3).abs_()  # from the channel's opposite, 0 … 3
+    return torch.addcmul(value[:, None], span[:, None], (2 - far).clamp_(0, 1), value=-1)
 
 
 def color_jitter(

@@ -58,11 +58,12 @@ def nt_xent(z1: Z, z2: Z, temperature: float = 0.5) -> Float[Tensor, ""]:
 class ConvEncoder(nn.Module):
     """A small network f from pictures to features h: what is kept after the training.
 
-    3 × 3 convolutions with batch normalisation and ReLU, the first at full size, each further
-    one at half the size of the one before; then the largest value of every channel.
+    Convolutions with batch normalisation and ReLU. Each halves the picture but the last; then
+    the largest value of every channel is taken.
 
     Args:
-        widths: channels of the convolutions; the last is the length of h.
+        widths: channels of the convolutions, 4 × 4 the first, 3 × 3 the others; the last is the
+            length of h.
         channels: of the picture.
 
     Raises:
@@ -72,14 +73,15 @@ class ConvEncoder(nn.Module):
         small objects on a plain ground.
     """
 
-    def __init__(self, widths: Sequence[int] = (16, 32, 64, 128), *, channels: int = 3) -> None:
+    def __init__(self, widths: Sequence[int] = (32, 64, 128, 128), *, channels: int = 3) -> None:
         super().__init__()
         if not widths or min(widths) < 1 or channels < 1:
             raise ValueError(f"widths and channels must be positive, got {widths}, {channels}")
         layers: list[nn.Module] = []
         for place, (old, new) in enumerate(zip([channels, *widths], widths, strict=False)):
-            stride = 1 if place == 0 else 2
-            layers += [nn.Conv2d(old, new, 3, stride, padding=1, bias=False)]
+            stride = 1 if place == len(widths) - 1 else 2
+            size = 4 if stride == 2 and place == 0 else 3
+            layers += [nn.Conv2d(old, new, size, stride, padding=1, bias=False)]
             layers += [nn.BatchNorm2d(new), nn.ReLU()]
         self.layers, self.width = nn.Sequential(*layers), widths[-1]
 

@@ -7,6 +7,7 @@ with alternative text, for readers that run no JavaScript.
 """
 
 from mmcourse.widgets.attention_explorer import AttentionExplorer
+from mmcourse.widgets.augmentation_playground import AugmentationPlayground
 from mmcourse.widgets.base import CourseWidget
 from mmcourse.widgets.codebook_explorer import CodebookExplorer
 from mmcourse.widgets.denoising_scrubber import DenoisingScrubber
@@ -26,6 +27,7 @@ from mmcourse.widgets.word_attention import WordAttention
 
 __all__ = [
     "AttentionExplorer",
+    "AugmentationPlayground",
     "CodebookExplorer",
     "CourseWidget",
     "DenoisingScrubber",
