@@ -166,7 +166,7 @@ class ConditionalPromptLearner(nn.Module):
         super().__init__()
         if reduction < 1:
             raise ValueError(f"reduction must be at least 1, got {reduction}")
-        self.classes = ClassNames(clip, class_names)
+        self.classes, self.reduction = ClassNames(clip, class_names), reduction
         start = first_context(clip, num_context, init, generator)
         self.context = nn.Parameter(start.clone())
         width_in, width_out = clip.model.text_projection.out_features, start.shape[1]
@@ -193,9 +193,9 @@ class ConditionalPromptLearner(nn.Module):
 
     def for_classes(self, class_names: Sequence[str]) -> "ConditionalPromptLearner":
         """The same context and network, copies of them, for other classes."""
-        reduction = self.meta_net[0].in_features // self.meta_net[0].out_features
+        start, reduction = self.context.detach(), self.reduction
         again = ConditionalPromptLearner(
-            self.classes.clip, class_names, init=self.context.detach(), reduction=reduction
+            self.classes.clip, class_names, init=start, reduction=reduction
         )
         again.load_state_dict(self.state_dict())
         return again
