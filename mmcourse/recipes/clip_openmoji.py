@@ -49,14 +49,7 @@ def parts() -> dict[str, Any]:
     return {
         "pieces": words.tokens[len(SPECIALS) :],
         "embed_dim": 128,
-        "image": {
-            "image_size": PIXELS,
-            "patch_size": 4,
-            "width": 128,
-            "depth": 3,
-            "num_heads": 4,
-            "activation": "gelu",
-        },
+        "image": {"image_size": PIXELS, "channels": [32, 64, 128], "blocks": 1, "num_heads": 4},
         "text": {
             "max_positions": 48,
             "width": 128,
@@ -73,9 +66,9 @@ def recipe() -> Recipe:
     return Recipe(
         "clip-openmoji",
         parts(),
-        steps={STAGE: 2_600},
+        steps={STAGE: 2_000},
         batch={STAGE: 128},
-        rates={STAGE: 1e-3},
+        rates={STAGE: 1.5e-3},
         pixels=PIXELS,
     )
 

@@ -5,7 +5,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmcourse.data import Scene, Shapes, caption, color_shape_pairs, vocabulary
+from mmcourse.data import (
+    BACKGROUNDS,
+    SIZES,
+    Object_,
+    Scene,
+    Shapes,
+    caption,
+    color_shape_pairs,
+    place,
+    render,
+    vocabulary,
+)
 from mmcourse.data.captions import KOREAN, LANGUAGES
 from mmcourse.recipes.clip import STAGE, zero_shot
 from mmcourse.recipes.run import Recipe, source
@@ -28,21 +39,24 @@ def pieces(texts: list[str]) -> list[str]:
 PARTS: dict[str, Any] = {
     "pieces": pieces([*vocabulary("both"), *(f.format("") for w in FRAMES.values() for f in w)]),
     "embed_dim": 64,
-    "image": {
-        "image_size": 32,
-        "patch_size": 4,
-        "width": 96,
-        "depth": 3,
-        "num_heads": 4,
-        "activation": "gelu",
-    },
+    "image": {"image_size": 32, "channels": [32, 64, 128], "blocks": 1, "num_heads": 4},
     "text": {"max_positions": 32, "width": 96, "depth": 2, "num_heads": 4, "activation": "gelu"},
 }
 """The sizes of the towers, see `TrainedCLIP.build`."""
 
 CLIP_SHAPES = Recipe(
-    "clip-shapes", PARTS, steps={STAGE: 2_400}, batch={STAGE: 96}, rates={STAGE: 1e-3}, pixels=32
+    "clip-shapes", PARTS, steps={STAGE: 1_200}, batch={STAGE: 80}, rates={STAGE: 1.5e-3}, pixels=32
 )
+
+
+def single(color: str, shape: str, random: torch.Generator) -> Scene:
+    """One object of any size at any place, on any background."""
+    size, background = (
+        list(names)[int(torch.randint(len(names), (), generator=random))]
+        for names in (SIZES, BACKGROUNDS)
+    )
+    thing = Object_(shape, color, size)
+    return place(Scene((thing,), (), background), generator=random)
 
 
 def told(scene: Scene, language: str, random: torch.Generator) -> str:
@@ -59,13 +73,23 @@ def told(scene: Scene, language: str, random: torch.Generator) -> str:
 
 
 class ShapePairs:
-    """Scenes and captions, English at odd steps and Korean at even ones. See `clip.Pairs`."""
+    """Scenes and captions, English at odd steps and Korean at even ones. See `clip.Pairs`.
+
+    Most of a batch shows one object each, every pair of colour and shape at most once: among
+    pictures that differ in everything at once a model need not learn what a shape is. The others
+    show two.
+    """
 
     def pairs(self, count: int, step: int, seed: int) -> tuple[Tensor, list[str]]:
         """New scenes at every step."""
-        shapes = Shapes(32, count, seed, split="train", objects=(1, 2))
-        language, random = LANGUAGES[(step + 1) % 2], source(seed, 1)
-        return shapes.images(), [told(shapes.scene(i), language, random) for i in range(count)]
+        random, known = source(seed, 1), color_shape_pairs("full", "train")
+        singles = min(len(known), count * 7 // 10)
+        chosen = [known[i] for i in torch.randperm(len(known), generator=random)[:singles]]
+        scenes = [single(color, shape, random) for color, shape in chosen]
+        twos = Shapes(32, count - singles, seed, split="train", objects=2)
+        scenes += twos.scenes(range(len(twos)))
+        language = LANGUAGES[(step + 1) % 2]
+        return render(scenes, 32), [told(scene, language, random) for scene in scenes]
 
     def examine(self, clip: TrainedCLIP) -> list[dict[str, Any]]:
         """Share of single objects whose colour and shape are told, seen and held-out pairs."""

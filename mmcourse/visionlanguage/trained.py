@@ -6,53 +6,14 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmcourse.transformers.wordpiece import SPECIALS, WordPiece
-from mmcourse.visionlanguage.clip import CLIP, ImageTower, TextTower
+from mmcourse.visionlanguage.clip import CLIP, TextTower
+from mmcourse.visionlanguage.conv_tower import ConvTower
 from mmcourse.weights import checkpoint_file, load_strict, pick_device, read_card, read_tensors
 
 BATCH = 512  # pictures or texts at once, so that any number of them fits into memory
-
-
-class StemTower(ImageTower):
-    """An image tower whose patches are cut from features instead of pixels.
-
-    features = GELU(GN(conv₃(GELU(GN(conv₄(x))))));  the tower of half the size follows
-
-    Two convolutions halve the picture first; a few thousand pictures teach them more than they
-    would teach patches alone.
-
-    Args:
-        image_size: of the picture; the features have half of it.
-        patch_size: on the features.
-        stem: channels of the features, a multiple of 8.
-        tower: width, depth, num_heads and so on, see `ImageTower`.
-
-    Raises:
-        ValueError: an odd picture, or sizes that `ImageTower` refuses.
-
-    Source: after Xiao et al. 2021, arXiv:2106.14881.
-    """
-
-    def __init__(
-        self, *, image_size: int = 32, patch_size: int = 4, stem: int = 48, **tower: Any
-    ) -> None:
-        if image_size % 2:
-            raise ValueError(f"image_size must be even, got {image_size}")
-        size = image_size // 2
-        super().__init__(image_size=size, patch_size=patch_size, channels=stem, **tower)
-        layers: list[nn.Module] = []
-        for channels, kernel, stride in ((3, 4, 2), (stem, 3, 1)):
-            convolution = nn.Conv2d(channels, stem, kernel, stride, padding=1, bias=False)
-            layers += [convolution, nn.GroupNorm(8, stem), nn.GELU()]
-        self.stem = nn.Sequential(*layers)
-
-    def forward(
-        self, images: Float[Tensor, "batch channels height width"]
-    ) -> Float[Tensor, "batch d"]:
-        """One vector a picture, (batch, width)."""
-        return super().forward(self.stem(images))
 
 
 class TrainedCLIP:
@@ -77,7 +38,7 @@ class TrainedCLIP:
         """
         words = WordPiece([*SPECIALS, *config["pieces"]], strip_accents=False)
         text = TextTower(vocab_size=len(words), end_id=words.sep_id, **config["text"])
-        model = CLIP(StemTower(**config["image"]), text, embed_dim=config["embed_dim"])
+        model = CLIP(ConvTower(**config["image"]), text, embed_dim=config["embed_dim"])
         return cls(model.eval(), words, config)
 
     @classmethod

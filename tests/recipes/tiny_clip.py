@@ -19,7 +19,7 @@ TINY = Recipe(
     {
         **PARTS,
         "embed_dim": 8,
-        "image": {**PARTS["image"], "stem": 8, "width": 8, "depth": 1, "num_heads": 2},
+        "image": {**PARTS["image"], "channels": [8, 8], "num_heads": 2},
         "text": {**PARTS["text"], "width": 8, "depth": 1, "num_heads": 2},
     },
     steps={STAGE: 7},

@@ -7,13 +7,13 @@ import torch
 from helpers import randomise, rejects, unchecked
 
 from mmcourse.training import save_checkpoint
-from mmcourse.visionlanguage import StemTower, TrainedCLIP
+from mmcourse.visionlanguage import ConvTower, TrainedCLIP
 
-plain = unchecked("mmcourse.visionlanguage.trained")
+tower_module = unchecked("mmcourse.visionlanguage.conv_tower")
 CONFIG = {
     "pieces": ["a", "red", "circle", "##s", "빨간", "원"],
     "embed_dim": 6,
-    "image": {"image_size": 8, "patch_size": 2, "stem": 8, "width": 12, "depth": 1, "num_heads": 2},
+    "image": {"image_size": 8, "channels": [8, 16], "blocks": 1, "num_heads": 2},
     "text": {"max_positions": 5, "width": 12, "depth": 1, "num_heads": 2},
 }
 
@@ -77,11 +77,23 @@ def test_what_cannot_be_read(clip: TrainedCLIP) -> None:
         clip.tokenize(["red", "a red red circle"])
     with rejects("need texts"):
         clip.encode_text([])
-    with rejects("image_size must be even, got 7"):
-        plain.StemTower(image_size=7)
 
 
-def test_the_stem_halves_the_picture() -> None:
-    tower = StemTower(image_size=12, patch_size=3, stem=8, width=8, depth=1, num_heads=2)
-    assert tower(torch.randn(2, 3, 12, 12)).shape == (2, 8)
-    assert len(tower.positions) == 1 + (12 // 2 // 3) ** 2
+def test_the_tower_halves_the_picture_and_knows_its_place() -> None:
+    tower = ConvTower(image_size=12, channels=(8, 16), blocks=1, num_heads=2)
+    randomise(tower, scale=0.5)
+    x = torch.randn(2, 3, 12, 12)
+    assert tower(x).shape == (2, 16)
+    assert tower.width == 16
+    assert tower.pool.side == 3
+    torch.testing.assert_close(tower(x)[:1], tower(x[:1]), rtol=1e-4, atol=1e-5)
+    assert (tower(x) - tower(x.roll(4, dims=-1))).abs().max() > 1e-2
+    for options, message in (
+        ({"image_size": 6}, "image_size must be a multiple of 4, got 6"),
+        ({"channels": ()}, "channels must be multiples of 8"),
+        ({"channels": (8, 12)}, "channels must be multiples of 8"),
+    ):
+        with rejects(message):
+            tower_module.ConvTower(**{"image_size": 8, "channels": (8, 16), **options})
+    with rejects("images must be"):
+        tower_module.ConvTower(image_size=8, channels=(8, 16))(x)
