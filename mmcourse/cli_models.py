@@ -124,6 +124,7 @@ def evaluate(
     steps: Steps = 10,
     scale: Scale = 3.0,
     seed: Annotated[int, typer.Option(min=0, help="Of captions and noise.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="How many, from this one on.")] = 1,
     keep: Annotated[bool, typer.Option(help="Write it into the first one's card.")] = False,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -131,45 +132,51 @@ def evaluate(
     """Let the oracle judge text-to-image models: seen and held-out pairs, both languages."""
     from mmcourse import studio
     from mmcourse.diffusion import TextToImage
-    from mmcourse.diffusion.text_to_image import checkpoint
     from mmcourse.training import amend_card
-    from mmcourse.weights import read_card
+    from mmcourse.weights import checkpoint_file, read_card
 
-    options = {"count": count, "steps": steps, "scale": scale, "seed": seed}
+    options: dict[str, Any] = {"count": count, "steps": steps, "scale": scale}
     rows: list[dict[str, Any]] = []
     with asking(), progress_bar(as_json) as bar:
-        files = [checkpoint(name) for name in models or ["text-to-image"]]
-        task = bar.add_task("judging", total=12 * len(files))
+        files = [checkpoint_file(name) for name in models or ["text-to-image"]]
+        task = bar.add_task("judging", total=12 * len(files) * seeds)
         for file in files:
             loaded = TextToImage.load(file, device=device)
-            trained = {"trained": read_card(file).get("seed")}
-            for row in studio.examination(loaded, **options):
-                row = {name: round(x, 4) if name in studio.SHARES else x for name, x in row.items()}
-                rows.append({**trained, **row})
-                bar.advance(task)
+            trained = read_card(file).get("seed")
+            for drawn in range(seed, seed + seeds):
+                for row in studio.examination(loaded, seed=drawn, **options):
+                    rows.append({"trained": trained, "seed": drawn, **_rounded(row)})
+                    bar.advance(task)
         if keep:
             amend_card(files[0], evaluation=rows, evaluated={"steps": steps, "scale": scale})
     if as_json:
-        print(json.dumps({**options, "rows": rows}, ensure_ascii=False))
+        print(json.dumps({**options, "seed": seed, "seeds": seeds, "rows": rows}))
     else:
-        _show(rows, len(files))
+        _show(rows, len(files), seeds)
 
 
-def _show(rows: list[dict[str, Any]], models: int) -> None:
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    from mmcourse import studio
+
+    return {name: round(x, 4) if name in studio.SHARES else x for name, x in row.items()}
+
+
+def _show(rows: list[dict[str, Any]], models: int, seeds: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
     names = ["shape", "color", "both", "size", "relation", "exact", "all"]
-    of = f"Means of {models} models. " if models > 1 else ""
+    runs = models * seeds
+    of = f"Means of {models} model(s), {seeds} seed(s) each. " if runs > 1 else ""
     note = "Share found by the oracle, in %. exact: all shapes and colours right."
     table = Table(caption=of + note)
     for name in ("objects", "pairs", "language"):
         table.add_column(name)
     for name in names:
         table.add_column(name, justify="right")
-    each = len(rows) // models
+    each = len(rows) // runs
     for place, row in enumerate(rows[:each]):
         same = rows[place::each]
-        shares = [f"{100 * sum(one[name] for one in same) / models:.1f}" for name in names]
+        shares = [f"{100 * sum(one[name] for one in same) / runs:.1f}" for name in names]
         table.add_row(str(row["objects"]), row["pairs"], row["language"], *shares)
     Console().print(table)

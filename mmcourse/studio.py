@@ -70,7 +70,7 @@ def examination(
         pixels: of a picture's side.
 
     Yields:
-        "objects", "pairs" ("seen" or "held-out"), "language", "count", and `agreement`.
+        "objects", "pairs" ("seen" or "held-out"), "language", "captions", and `agreement`.
     """
     for objects in (1, 2, 3) if subset == "full" else (1, 2):
         for split, name in (("train", "seen"), ("held_out", "held-out")):
@@ -80,7 +80,7 @@ def examination(
             for language in ("en", "ko"):
                 prompts = [asked.caption(i, language) for i in range(count)]
                 pictures = model.generate(prompts, steps=steps, scale=scale, seed=seed)
-                row = {"objects": objects, "pairs": name, "language": language, "count": count}
+                row = {"objects": objects, "pairs": name, "language": language, "captions": count}
                 yield {**row, **agreement(pictures, scenes)}
 
 

@@ -163,11 +163,13 @@ def test_several_models_are_judged_and_the_card_keeps_it(tiny: Path, tmp_path: P
     for seed, file in enumerate(files):
         loaded = TextToImage.load(tiny, device="cpu")
         save_checkpoint(file, loaded.model, {"config": loaded.config, "seed": seed})
-    options = ["--count", "2", "--steps", "1", "--json", "--keep"]
+    options = ["--count", "2", "--steps", "1", "--seeds", "2", "--json", "--keep"]
     done = mmcourse("evaluate", *files, *options)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]
-    assert [row["trained"] for row in rows] == [0] * 12 + [1] * 12
+    assert [(row["trained"], row["seed"]) for row in rows[::12]] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert len(rows) == 48
+    assert rows[0] != {**rows[12], "seed": 1} or rows[1] != {**rows[13], "seed": 1}
     card = json.loads(files[0].with_suffix(".json").read_text(encoding="utf-8"))
     assert card["evaluation"] == rows
     assert card["evaluated"] == {"steps": 1, "scale": 3.0}

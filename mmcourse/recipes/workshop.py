@@ -108,6 +108,7 @@ class Workshop(Run):
         """The autoencoder with a decoder that has practised more, and its card."""
         file = self.out / "decoder.safetensors"
         if not file.is_file():
+            model.requires_grad_(False)
             for part in (model.decoder, model.post_quant_conv):
                 part.requires_grad_(True)
             seconds = self._train("decoder", model, self._spoilt, decoder_loss)

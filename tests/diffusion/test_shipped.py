@@ -58,18 +58,20 @@ def test_it_draws_as_its_card_says(
     model: TextToImage, card: dict, objects: int, pairs: str, language: str
 ) -> None:
     count, kind = 48, (card["seed"], objects, pairs, language)
-    [row] = [
+    rows = [
         row
         for row in card["evaluation"]
         if (row["trained"], row["objects"], row["pairs"], row["language"]) == kind
     ]
+    assert len({row["seed"] for row in rows}) == len(rows) == 3, "three seeds of captions and noise"
     split = "train" if pairs == "seen" else "held_out"
     data = Shapes(64, count, 5_000_000, objects=objects, split=split)
     pictures = model.generate([data.caption(i, language) for i in range(count)], steps=10, seed=5)
     found = studio.agreement(pictures, data.scenes(range(count)))
     for name in ("both", "relation", "all"):
-        error = (max(row[name] * (1 - row[name]), 0.01) / count) ** 0.5
-        assert abs(found[name] - row[name]) <= 4 * error
+        told = sum(row[name] for row in rows) / len(rows)
+        error = (max(told * (1 - told), 0.01) / count) ** 0.5
+        assert abs(found[name] - told) <= 4 * error
 
 
 def test_every_relation_is_drawn_from_both_ends_in_both_languages(model: TextToImage) -> None:
