@@ -6,8 +6,10 @@ Run: python benchmarks/bench_contrastive.py [--json]
 import torch
 from harness import compare, main
 from lightly.loss import NTXentLoss
+from lightly.transforms import SimCLRTransform
+from torchvision.transforms.functional import to_pil_image
 
-from mmcourse.selfsupervision import nt_xent
+from mmcourse.selfsupervision import nt_xent, two_views
 
 TARGETS = {32: 2.0, 1024: 1.5, 4096: 1.5}  # pictures of a batch
 
@@ -37,10 +39,34 @@ def loss_pair(count: int) -> dict:
     )
 
 
+def views_pair(size: int) -> dict:
+    """Two views of 64 pictures by the policy of SimCLR, ready for a network, by both."""
+    images = torch.rand(64, 3, size, size) * 2 - 1
+    pictures = [to_pil_image(image) for image in images / 2 + 0.5]
+    transform = SimCLRTransform(input_size=size)
+    generator = torch.Generator().manual_seed(0)
+
+    def ours() -> torch.Tensor:
+        return torch.stack(two_views(images, generator=generator))
+
+    def peer() -> torch.Tensor:
+        views = [transform(picture) for picture in pictures]
+        return torch.stack([torch.stack(view) for view in zip(*views, strict=True)])
+
+    return compare(
+        f"two views of 64 pictures of {size} × {size}",
+        ours,
+        peer,
+        rounds=3,
+        peer_name="lightly",
+        target=5.0,
+    )
+
+
 def run() -> list[dict]:
     """Every comparison."""
     torch.manual_seed(0)
-    return [loss_pair(count) for count in TARGETS]
+    return [views_pair(32), views_pair(96), *(loss_pair(count) for count in TARGETS)]
 
 
 if __name__ == "__main__":

@@ -45,13 +45,12 @@ def nt_xent(z1: Z, z2: Z, temperature: float = 0.5) -> Float[Tensor, ""]:
     everyone, start = gather(views.transpose(0, 1))  # (N, 2, d), N of all ranks
     count = len(everyone)
     place = torch.arange(start, start + len(z1), device=z1.device)
-    rows = torch.cat([place, place + count])
     return info_nce(
         views.flatten(0, 1),
         everyone.transpose(0, 1).flatten(0, 1),
-        (rows + count) % (2 * count),
+        torch.cat([place + count, place]),  # the partner: N columns further, modulo 2N
         scale=1 / temperature,
-        exclude=rows,
+        exclude=torch.cat([place, place + count]),
     )
 
 
