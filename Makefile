@@ -6,6 +6,7 @@ SHELL  := /bin/bash
 BIN    := .venv/bin
 BOOK   := _build/html/index.html
 SUBMISSIONS ?= submissions
+WORKERS ?= 2
 
 # `make TORCH=cpu book` takes PyTorch's CPU build and leaves out several GB of CUDA (Linux).
 ifeq ($(TORCH),cpu)
@@ -58,7 +59,7 @@ test: .venv/test
 	$(BIN)/pyright
 	$(BIN)/mmcourse release --check
 	$(BIN)/jupyter-book build . --toc book/_toc.yml -W --keep-going
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 
 bench: .venv/test
 	for file in benchmarks/bench_*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$file || exit 1; done
