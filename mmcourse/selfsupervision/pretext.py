@@ -71,7 +71,7 @@ class JigsawSolver(nn.Module):
     Raises:
         ValueError: permutations that are none, or widths below 1.
 
-    Source: Noroozi & Favaro 2016, arXiv:1603.09246, §3.2 (the context-free network).
+    Source: Noroozi & Favaro 2016, arXiv:1603.09246 (the context-free network).
     """
 
     permutations: Tensor
@@ -135,7 +135,7 @@ def jigsaw_batch(
     Raises:
         ValueError: permutations that are none or fill no square, and as the parts above.
 
-    Source: Noroozi & Favaro 2016, arXiv:1603.09246, §3.
+    Source: Noroozi & Favaro 2016, arXiv:1603.09246.
     """
     check_permutations(permutations)
     count, n = permutations.shape

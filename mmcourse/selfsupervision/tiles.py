@@ -72,7 +72,7 @@ def crop_tiles(
     Raises:
         ValueError: a margin that leaves nothing.
 
-    Source: Noroozi & Favaro 2016, arXiv:1603.09246, §4.2 (64 of 75 pixels).
+    Source: Noroozi & Favaro 2016, arXiv:1603.09246 (there 64 of 75 pixels).
     """
     if tiles.ndim != 5 or not 0 <= margin < min(tiles.shape[3:]):
         raise ValueError(
