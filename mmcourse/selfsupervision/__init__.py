@@ -5,11 +5,9 @@ from mmcourse.selfsupervision.augment import (
     cutout,
     gaussian_blur,
     gaussian_noise,
-    random_view,
     resized_crop,
     rotate_quarters,
     sobel,
-    two_views,
 )
 from mmcourse.selfsupervision.color import color_jitter, grayscale, jitter_amounts
 from mmcourse.selfsupervision.contrastive import gather, info_nce, symmetric_info_nce
@@ -36,6 +34,7 @@ from mmcourse.selfsupervision.tiles import (
     restore_tiles,
     shuffle_tiles,
 )
+from mmcourse.selfsupervision.views import random_view, two_views
 
 __all__ = [
     "ConvEncoder",

@@ -1,24 +1,16 @@
-"""The augmentations of SimCLR on whole batches: nine operators, and the policy that trains.
+"""The augmentations of SimCLR on whole batches: the operators; `views` holds the policy.
 
 Cropping, resizing, flipping and blurring mix pixels along rows and along columns only. Each is
 therefore a small matrix for the height and one for the width, and a batch of pictures is one
 batched matrix product. Every picture has its own random numbers.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mmcourse.selfsupervision.color import (
-    check_images,
-    color_jitter,
-    grayscale,
-    jitter_amounts,
-    luma,
-)
+from mmcourse.selfsupervision.color import check_images, luma
 
 IMAGES = Float[Tensor, "batch channels height width"]
 EACH = Float[Tensor, "batch"]
@@ -214,82 +206,3 @@ def sobel(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch
     gradient = F.conv2d(gray, torch.stack([kernel, kernel.T])[:, None])
     edges = gradient.norm(dim=1, keepdim=True).clamp(max=2) - 1
     return edges.expand_as(images).contiguous()
-
-
-# ---- the policy ----
-
-
-def _some(count: int, probability: float, generator: torch.Generator) -> Tensor:
-    """Which of `count` pictures are chosen, each with the same probability."""
-    return torch.rand(count, generator=generator) < probability
-
-
-def random_view(
-    images: Float[Tensor, "batch 3 height width"],
-    *,
-    generator: torch.Generator,
-    strength: float | tuple[float, float, float, float] = 1.0,
-    scale: tuple[float, float] = (0.08, 1.0),
-    flip: float = 0.5,
-    jitter: float = 0.8,
-    drop: float = 0.2,
-    blur: float = 0.5,
-    additive: bool = False,
-) -> Float[Tensor, "batch 3 height width"]:
-    """One random view of every picture, by the policy that SimCLR trains with.
-
-    Crop, resize and flip; then colour jitter; then the colour dropped; then blur.
-
-    Args:
-        images: in [-1, 1].
-        generator: on the CPU.
-        strength: of the jitter (s of the paper), 1.0 for ImageNet, 0.5 for CIFAR-10; or its
-            four widest amounts, see `jitter_amounts`.
-        scale: smallest and largest share of the picture that a crop keeps.
-        flip, jitter, drop, blur: probabilities; blur is 0 for CIFAR-10.
-        additive: brightness is added, as in v1 of the code; else multiplied, as in v2.
-
-    Returns:
-        the views, in [-1, 1].
-
-    Raises:
-        ValueError: pictures, strength or scale that are not such.
-
-    Source: Chen et al. 2020, arXiv:2002.05709, appendix A; blur widths are uniform in
-        [0.1, 2] pixels. Resizing is bilinear here, bicubic there.
-    """
-    check_images(images)
-    count, height, width = len(images), *images.shape[2:]
-    boxes = crop_boxes(count, height, width, scale=scale, generator=generator).to(images.device)
-    out = resized_crop(images, boxes, flip=_some(count, flip, generator))
-
-    (chosen,) = torch.where(_some(count, jitter, generator))
-    if len(chosen):
-        amounts, order = jitter_amounts(
-            len(chosen), strength, additive=additive, generator=generator
-        )
-        out[chosen] = color_jitter(out[chosen], amounts.to(out), order, additive=additive)
-
-    (chosen,) = torch.where(_some(count, drop, generator))
-    if len(chosen):
-        out[chosen] = grayscale(out[chosen])
-
-    (chosen,) = torch.where(_some(count, blur, generator))
-    if len(chosen):
-        sigma = 0.1 + 1.9 * torch.rand(len(chosen), generator=generator)
-        out[chosen] = gaussian_blur(out[chosen], sigma)
-    return out
-
-
-def two_views(
-    images: Float[Tensor, "batch 3 height width"], *, generator: torch.Generator, **policy: Any
-) -> tuple[Tensor, Tensor]:
-    """Two independent views of every picture: the positive pairs of a batch.
-
-    Args:
-        images: in [-1, 1].
-        generator: on the CPU.
-        policy: as in `random_view`.
-    """
-    first, second = random_view(torch.cat([images, images]), generator=generator, **policy).chunk(2)
-    return first, second

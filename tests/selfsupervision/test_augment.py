@@ -16,11 +16,9 @@ from mmcourse.selfsupervision.augment import (
     cutout,
     gaussian_blur,
     gaussian_noise,
-    random_view,
     resized_crop,
     rotate_quarters,
     sobel,
-    two_views,
 )
 from mmcourse.selfsupervision.color import (
     adjust_brightness,
@@ -32,8 +30,10 @@ from mmcourse.selfsupervision.color import (
     jitter_amounts,
     luma,
 )
+from mmcourse.selfsupervision.views import random_view, two_views
 
 plain = unchecked("mmcourse.selfsupervision.augment")
+views = unchecked("mmcourse.selfsupervision.views")
 colors = unchecked("mmcourse.selfsupervision.color")
 CLOSE = {"rtol": 0, "atol": 2e-5}
 GRAY = {"rtol": 0, "atol": 4e-4}  # torchvision's three weights of grey sum to 0.9999
@@ -224,8 +224,8 @@ def test_the_parts_of_the_policy_happen_as_often_as_asked() -> None:
 
     def changed(**policy: float) -> float:
         # a box of the whole area may still be longer than high: take the usual boxes away
-        out = plain.random_view(x, generator=source(), **{**whole, **policy})
-        base = plain.random_view(x, generator=source(), **whole)
+        out = views.random_view(x, generator=source(), **{**whole, **policy})
+        base = views.random_view(x, generator=source(), **whole)
         return ((out - base).abs().flatten(1).amax(1) > 1e-6).float().mean().item()
 
     assert changed() == 0
@@ -270,19 +270,19 @@ def test_flat_pictures_stay_finite() -> None:
 def test_bad_input_is_named() -> None:
     x = images()
     with rejects(r"float \(batch ≥ 1, 3, height, width\)"):
-        plain.random_view(x[0], generator=source())
+        views.random_view(x[0], generator=source())
     with rejects("float"):
-        plain.random_view((x * 255).to(torch.uint8), generator=source())
+        views.random_view((x * 255).to(torch.uint8), generator=source())
     with rejects("batch ≥ 1"):
-        plain.random_view(x[:0], generator=source())
+        views.random_view(x[:0], generator=source())
     with rejects("scale must be 0 < smallest"):
-        plain.random_view(x, generator=source(), scale=(0.0, 1.0))
+        views.random_view(x, generator=source(), scale=(0.0, 1.0))
     with rejects("scale must be"):
         crop_boxes(2, 8, 8, scale=(0.5, 1.5), generator=source())
     with rejects("ratio must be"):
         crop_boxes(2, 8, 8, ratio=(2, 1), generator=source())
     with rejects(r"strength must be a number in \[0, 2.5\] or four .* got 3"):
-        plain.random_view(x, generator=source(), strength=3)
+        views.random_view(x, generator=source(), strength=3)
     with rejects("boxes must lie in the 20 × 14"):
         resized_crop(x[:1], torch.tensor([[0.0, 0, 21, 14]]))
     with rejects("need 6 boxes"):

@@ -10,7 +10,7 @@ from lightly.models.modules.heads import SimCLRProjectionHead
 from pytorch_metric_learning.losses import NTXentLoss
 
 from mmcourse.selfsupervision import ConvEncoder, ProjectionHead, distillation_loss, nt_xent
-from mmcourse.selfsupervision.augment import two_views
+from mmcourse.selfsupervision.views import two_views
 
 plain = unchecked("mmcourse.selfsupervision.simclr")
 CLOSE = {"rtol": 1e-4, "atol": 1e-6}
