@@ -22,7 +22,6 @@ from mmcourse.diffusion.process import (
 )
 from mmcourse.diffusion.sampling import (
     ddim_step,
-    ddim_steps,
     ddpm_step,
     sample_ddim,
     sample_ddpm,
@@ -35,6 +34,7 @@ from mmcourse.diffusion.schedule import (
     respaced_betas,
     scaled_linear_betas,
 )
+from mmcourse.diffusion.spacing import ddim_steps
 from mmcourse.diffusion.text_to_image import TextToImage
 from mmcourse.diffusion.unet import UNet
 from mmcourse.diffusion.unet_attention import CrossAttention, SpatialTransformer, attention_maps

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from mmcourse.diffusion.autoencoder import KLAutoencoder
 from mmcourse.diffusion.guidance import guided
 from mmcourse.diffusion.process import Steps, call_model, noise_from_velocity
-from mmcourse.diffusion.sampling import OnStep, ddim_steps, sample_ddim
+from mmcourse.diffusion.sampling import OnStep, sample_ddim
 from mmcourse.diffusion.schedule import (
     NoiseSchedule,
     cosine_betas,
     linear_betas,
     scaled_linear_betas,
 )
+from mmcourse.diffusion.spacing import ddim_steps
 from mmcourse.diffusion.unet import UNet
 from mmcourse.visionlanguage.clip import TextTower
 from mmcourse.weights import checkpoint_folder

@@ -1,6 +1,8 @@
 """Text to image: captions in, pictures out, with parts that this book has built."""
 
 import difflib
+import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from mmcourse.weights import checkpoint_file, load_strict, pick_device, read_car
 
 PAD, EMPTY = 0, 1  # token numbers: nothing here; no caption at all
 BATCH = 64  # pictures drawn together, so that any number of prompts fits into memory
+NEEDED = {"words", "length", "size", "T", "autoencoder", "unet", "reader"}  # of a configuration
 
 
 class CaptionReader(nn.Module):
@@ -87,6 +90,8 @@ class PlacedUNet(nn.Module):
 class Vocabulary:
     """Words to numbers. Number 0 is padding, 1 stands for "no caption".
 
+    Capitals do not matter, nor do marks before or after a word, as in "circle!".
+
     Args:
         words: the known words, in the order of their numbers from 2 on.
         length: words of every caption, padding included.
@@ -97,7 +102,7 @@ class Vocabulary:
         self, words: Sequence[str], length: int, aliases: Mapping[str, str] | None = None
     ) -> None:
         self.words, self.length, self.aliases = list(words), length, dict(aliases or {})
-        self._numbers = {word: 2 + i for i, word in enumerate(self.words)}
+        self._numbers = {unicodedata.normalize("NFC", w): 2 + i for i, w in enumerate(self.words)}
 
     def __len__(self) -> int:
         return 2 + len(self.words)
@@ -106,25 +111,51 @@ class Vocabulary:
         """Numbers of the words of captions, (batch, length).
 
         Raises:
-            ValueError: no caption, an empty one, a longer one than `length`, or an unknown
-                word, with the nearest known ones.
+            ValueError: no caption, an empty one, a longer one than `length`, or unknown
+                words: all of them, with the nearest known ones.
         """
         if not captions:
             raise ValueError("need at least one caption, got none")
-        return torch.tensor([self._row(caption) for caption in captions])
+        rows = [self._known(caption) for caption in captions]
+        unknown = [word for row in rows for word in row if word not in self._numbers]
+        if unknown:
+            raise ValueError(self._complaint(list(dict.fromkeys(unknown))))
+        return torch.tensor([self._row(words) for words in rows])
 
-    def _row(self, caption: str) -> list[int]:
-        words = [self.aliases.get(word, word) for word in caption.lower().split()]
+    def _known(self, caption: str) -> list[str]:
+        """The words of a caption, each as the vocabulary has it where it does."""
+        words = []
+        for word in unicodedata.normalize("NFC", caption).lower().split():
+            bare = word if word in self._numbers else re.sub(r"^[\W_]+|[\W_]+$", "", word)
+            words.append(bare if bare in self._numbers else self.aliases.get(bare, bare))
+        return [word for word in words if word]
+
+    def _row(self, words: list[str]) -> list[int]:
         if not words:
             raise ValueError("a caption needs at least one word, got an empty one")
         if len(words) > self.length:
             raise ValueError(f"a caption has at most {self.length} words, got {len(words)}")
-        for word in words:
-            if word not in self._numbers:
-                near = difflib.get_close_matches(word, self.words, n=3, cutoff=0.0)
-                raise ValueError(f"unknown word {word!r}; the nearest known: {', '.join(near)}")
         numbers = [self._numbers[word] for word in words]
         return numbers + [PAD] * (self.length - len(words))
+
+    def _complaint(self, unknown: list[str]) -> str:
+        near = {word: self._near(word) for word in unknown}
+        if len(unknown) == 1 and near[unknown[0]]:
+            return f"unknown word {unknown[0]!r}; the nearest known: {', '.join(near[unknown[0]])}"
+        told = [f"{w!r}" + (f" (near: {', '.join(n)})" if n else "") for w, n in near.items()]
+        text = f"unknown word{'s' if len(told) > 1 else ''} {', '.join(told)}"
+        if any(near.values()):
+            return text
+        alike = [word for word in self.words if word.isascii() == unknown[0].isascii()]
+        apart = -(-len(alike) // 8) or 1
+        some = alike[apart // 2 :: apart] or self.words[:8]
+        return f"{text}; among the {len(self.words)} known words are {', '.join(some)}"
+
+    def _near(self, word: str) -> list[str]:
+        """Known words that look like this one; Korean is compared letter by letter."""
+        letters = {unicodedata.normalize("NFD", known): known for known in self.words}
+        spelled = unicodedata.normalize("NFD", word)
+        return [letters[m] for m in difflib.get_close_matches(spelled, letters, n=3, cutoff=0.6)]
 
     def empty(self, count: int) -> Int[Tensor, "batch words"]:
         """What stands for "no caption", (count, length)."""
@@ -186,11 +217,15 @@ class TextToImage:
             device: "auto" takes the fastest there is.
 
         Raises:
-            ValueError: no such checkpoint, one whose hash differs from its card's, or one of
-                another model.
+            ValueError: no such checkpoint, one that is damaged or whose hash differs from its
+                card's, or one of another model.
         """
         file = checkpoint_file(name_or_path)
-        config = read_card(file)["config"]
+        config = read_card(file).get("config")
+        if not isinstance(config, dict) or not set(config) >= NEEDED:
+            raise ValueError(
+                f"expected a text-to-image checkpoint, got {file.name} of another model"
+            )
         found = cls.build(config)
         load_strict(found.model, read_tensors(file))
         found.model.to(pick_device(device))
@@ -211,7 +246,7 @@ class TextToImage:
         Args:
             prompts: one or more captions, in English or Korean.
             steps: calls of the sampler, in 1 … T.
-            scale: of the guidance; 1 = none.
+            scale: of the guidance, 0 or more; 1 = none, 0 = the caption is not heard.
             seed: of the noise; the same seed and prompts give the same pictures.
             negative: a caption of what should not be seen.
             on_step: called after each step as on_step(step, z, z0); with more than 64 prompts,
@@ -223,6 +258,11 @@ class TextToImage:
         Raises:
             ValueError: an unknown word, an empty prompt, steps or a scale out of range.
         """
+        if scale < 0:
+            raise ValueError(
+                f"scale must be at least 0, got {scale:g}: below 0 it would lead away from the "
+                "caption; what should not be seen is a negative prompt"
+            )
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
         ids = self.vocabulary.encode(prompts)
         empty = self.vocabulary.empty(1)
