@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmcourse.diffusion.process import call_model, predict_x0
 from mmcourse.diffusion.schedule import NoiseSchedule
+from mmcourse.diffusion.spacing import ddim_steps
 
 # Called after each step as on_step(step, x, x0): the code index just denoised, the image after it,
 # and the clean image that the network pointed at.
