@@ -71,16 +71,7 @@ class PretextGallery(CourseWidget):
         known = numbers(orders, "orders", "orders, tiles").astype(int)
         self._turns = _shares(turns, "turns", (len(self._images), 4, 4))
         self._solved = _shares(solved, "solved", (len(self._images), len(known), len(known)))
-        side, grid = self._images.shape[-1], round(known.shape[1] ** 0.5)
-        if grid**2 != known.shape[1] or self._images.shape[2] != side or side % grid:
-            raise ValueError(
-                "images must be square and orders of a square number of tiles that fits them, "
-                f"got pictures {self._images.shape[1:]} and {known.shape[1]} tiles"
-            )
-        if (np.sort(known, 1) != np.arange(grid**2)).any():
-            raise ValueError(f"every order must hold 0 … {grid**2 - 1} once, got {known.tolist()}")
-        if margin < 0 or margin % 2 or margin >= side // grid:
-            raise ValueError(f"margin must be even and less than a tile, got {margin}")
+        _check_tiles(self._images, known, margin)
         if len(names) != len(self._images):
             raise ValueError(f"names must be {len(self._images)}, got {len(names)}")
         super().__init__(
@@ -168,6 +159,19 @@ def _join(tiles: np.ndarray) -> np.ndarray:
     framed = np.pad(tiles, gap, constant_values=0.4)
     rows = framed.reshape(grid, grid, *framed.shape[1:]).transpose(2, 0, 3, 1, 4)
     return rows.reshape(len(rows), grid * framed.shape[2], grid * framed.shape[3])
+
+
+def _check_tiles(images: np.ndarray, known: np.ndarray, margin: int) -> None:
+    side, grid = images.shape[-1], round(known.shape[1] ** 0.5)
+    if grid**2 != known.shape[1] or images.shape[2] != side or side % grid:
+        raise ValueError(
+            "images must be square and orders of a square number of tiles that fits them, "
+            f"got pictures {images.shape[1:]} and {known.shape[1]} tiles"
+        )
+    if (np.sort(known, 1) != np.arange(grid**2)).any():
+        raise ValueError(f"every order must hold 0 … {grid**2 - 1} once, got {known.tolist()}")
+    if margin < 0 or margin % 2 or margin >= side // grid:
+        raise ValueError(f"margin must be even and less than a tile, got {margin}")
 
 
 __all__ = ["PretextGallery"]

@@ -80,10 +80,7 @@ class Retrieval(CourseWidget):
                 f"need a vector and a name for each of {count} pictures and query vectors of "
                 f"shape {wanted}, got {own.shape}, {len(names)} and {asked.shape}"
             )
-        if any(len(row) != len(languages) for row in texts) or len(right) != len(texts):
-            raise ValueError(f"every query needs {len(languages)} texts and one target")
-        if any(not -1 <= place < count for place in right):
-            raise ValueError(f"targets must be places from 0 to {count - 1} or -1, got {right}")
+        _check_queries(texts, right, len(languages), count)
         self._vectors = own.astype(int), asked.astype(int)
         super().__init__(
             data=own.tobytes() + asked.tobytes() + sheet(_rows(self._pictures)),
@@ -143,3 +140,12 @@ def _rows(pictures: np.ndarray) -> np.ndarray:
     spare = -len(pictures) % COLUMNS
     filled = np.pad(pictures, ((0, spare), *[(0, 0)] * 3), constant_values=255)
     return filled.reshape(-1, COLUMNS, *pictures.shape[1:])
+
+
+def _check_queries(
+    texts: Sequence[Sequence[str]], right: Sequence[int], languages: int, count: int
+) -> None:
+    if any(len(row) != languages for row in texts) or len(right) != len(texts):
+        raise ValueError(f"every query needs {languages} texts and one target")
+    if any(not -1 <= place < count for place in right):
+        raise ValueError(f"targets must be places from 0 to {count - 1} or -1, got {right}")
