@@ -22,7 +22,8 @@ def mix_pixels(
     columns: Float[Tensor, "batch newwidth width"],
 ) -> Float[Tensor, "batch channels newheight newwidth"]:
     """A picture between two matrices:  R x Cᵀ  in every channel."""
-    return rows[:, None] @ images @ columns[:, None].mT
+    with torch.autocast(images.device.type, enabled=False):  # pictures keep their precision
+        return rows[:, None] @ images @ columns[:, None].mT
 
 
 # ---- crop, resize, flip ----
@@ -203,6 +204,7 @@ def sobel(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch
     """
     gray = F.pad(luma(images), (1, 1, 1, 1), mode="replicate")
     kernel = images.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 4
-    gradient = F.conv2d(gray, torch.stack([kernel, kernel.T])[:, None])
+    with torch.autocast(images.device.type, enabled=False):
+        gradient = F.conv2d(gray, torch.stack([kernel, kernel.T])[:, None])
     edges = gradient.norm(dim=1, keepdim=True).clamp(max=2) - 1
     return edges.expand_as(images).contiguous()

@@ -264,6 +264,15 @@ def test_flat_pictures_stay_finite() -> None:
     assert random_view(images(1, 1, 1), generator=source(), blur=0.0).isfinite().all()
 
 
+def test_autocast_leaves_pictures_alone() -> None:
+    x = images(8, 16, 16)
+    wanted = two_views(x, generator=source()), sobel(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = two_views(x, generator=source()), sobel(x)
+    for one, other in zip((*wanted[0], wanted[1]), (*found[0], found[1]), strict=True):
+        assert torch.equal(one, other)
+
+
 # ---- what is refused ----
 
 
