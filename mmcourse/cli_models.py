@@ -14,8 +14,11 @@ import typer
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Steps = Annotated[int, typer.Option(min=1, help="Steps of the sampler.")]
-Scale = Annotated[float, typer.Option(help="Of the guidance; 1 = none.")]
-Model = Annotated[str, typer.Option(help="A checkpoint of the package, or a file of your own.")]
+Scale = Annotated[float, typer.Option(help="Of the guidance, 0 or more; 1 = none.")]
+Model = Annotated[
+    str,
+    typer.Option(help="A checkpoint of the package, or your .safetensors, its .json beside it."),
+]
 
 
 class BadInput(ValueError):
@@ -55,7 +58,9 @@ def generate(
     scale: Scale = 3.0,
     negative: Annotated[str | None, typer.Option(help="What should not be seen.")] = None,
     grid: Annotated[int, typer.Option(min=1, help="Pictures of each prompt, side by side.")] = 1,
-    strip: Annotated[int, typer.Option(help="Show the way there in so many pictures.")] = 0,
+    strip: Annotated[
+        int | None, typer.Option(min=2, help="Show the way there in so many pictures.")
+    ] = None,
     enlarge: Annotated[int, typer.Option(min=1, max=32, help="Times the size.")] = 4,
     model: Model = "text-to-image",
     device: Device = "auto",
@@ -70,6 +75,8 @@ def generate(
     with asking(), progress_bar(as_json) as bar:
         if strip and (grid > 1 or len(prompts) > 1):
             raise BadInput("--strip shows the way to one picture: one prompt, no --grid")
+        if strip and strip > steps:
+            raise BadInput(f"--strip {strip} needs as many --steps or more, got {steps}")
         loaded = TextToImage.load(model, device=device)
         batches = -(-len(prompts) // studio.BATCH)
         task = bar.add_task("drawing", total=steps * batches * grid)

@@ -101,21 +101,23 @@ def draw(
 
 
 def strip(
-    model: TextToImage, prompt: str, *, frames: int = 6, **options: Any
+    model: TextToImage, prompt: str, *, frames: int = 6, steps: int = 25, **options: Any
 ) -> Float[Tensor, "frames channels height width"]:
     """The way from noise to picture: what the model expects the picture to be, step by step.
 
     Raises:
-        ValueError: fewer than two frames.
+        ValueError: fewer than two frames, or more than steps.
     """
-    if frames < 2:
-        raise ValueError(f"frames must be at least 2, got {frames}")
+    if not 2 <= frames <= steps:
+        raise ValueError(f"frames must be in 2 … steps = {steps}, got {frames}")
     seen: list[Tensor] = []
-    last = model.generate(prompt, on_step=lambda step, z, z0: seen.append(z0), **options)
-    chosen = torch.linspace(0, len(seen) - 1, min(frames, len(seen))).long()
+    last = model.generate(
+        prompt, steps=steps, on_step=lambda step, z, z0: seen.append(z0), **options
+    )
+    chosen = torch.linspace(0, steps - 1, frames).long()
     with torch.no_grad():
-        steps = [model.model.decode(seen[i]).float().cpu() for i in chosen.tolist()[:-1]]
-    return torch.cat([*steps, last])
+        early = [model.model.decode(seen[i]).float().cpu() for i in chosen.tolist()[:-1]]
+    return torch.cat([*early, last])
 
 
 def sketcher(

@@ -44,10 +44,8 @@ def read_checkpoint(path_or_hub_id: str | Path) -> tuple[dict[str, Any], dict[st
         (or from the shards that its index names).
 
     Raises:
-        ValueError: if a file is missing, or if the weights are only there as a pickle.
+        ValueError: if a file is missing or damaged, or if the weights are only there as a pickle.
     """
-    from safetensors.torch import load_file
-
     folder = checkpoint_folder(path_or_hub_id)
     config_file = folder / "config.json"
     if not config_file.is_file():
@@ -56,10 +54,10 @@ def read_checkpoint(path_or_hub_id: str | Path) -> tuple[dict[str, Any], dict[st
     for name in WEIGHT_FILES:
         index = folder / f"{name}.index.json"
         if (folder / name).is_file():
-            return config, load_file(folder / name)
+            return config, _load(folder / name)
         if index.is_file():
             shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-            parts = [load_file(_inside(folder, shard)) for shard in sorted(shards)]
+            parts = [_load(_inside(folder, shard)) for shard in sorted(shards)]
             return config, {key: tensor for part in parts for key, tensor in part.items()}
     pickles = [p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt"}]
     found = f"only a pickle ({pickles[0]}), which is never read" if pickles else "none"
@@ -72,15 +70,23 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """Name → tensor from one .safetensors file.
 
     Raises:
-        ValueError: if there is no such file, or it is of another kind.
+        ValueError: if there is no such file, or it is damaged or of another kind.
     """
-    from safetensors.torch import load_file
-
     file = Path(path)
     if not file.is_file() or file.suffix != ".safetensors":
         found = "a file of another kind" if file.is_file() else "none"
         raise ValueError(f"expected a .safetensors file, got {file.name!r} ({found})")
-    return load_file(file)
+    return _load(file)
+
+
+def _load(file: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise ValueError(f"{file.name} is damaged or cut short: {error}") from error
 
 
 def checkpoint_file(name_or_path: str | Path) -> Path:
@@ -107,18 +113,29 @@ def read_card(path: str | Path) -> dict[str, Any]:
     """The card (.json) beside a checkpoint of ours, after checking its hash against the file.
 
     Raises:
-        ValueError: no such checkpoint, no card beside it, or a card of another file.
+        ValueError: no such checkpoint, no card beside it, or a card that is damaged or of
+            another file.
     """
     file = Path(path)
     card_file = file.with_suffix(".json")
     if not file.is_file():
         raise ValueError(f"expected a checkpoint, found no {file.name}")
+    if file.suffix != ".safetensors":
+        raise ValueError(f"expected a .safetensors file, got {file.name!r}")
     if not card_file.is_file():
         raise ValueError(f"{file.name} needs its card {card_file.name} beside it, found none")
-    card = json.loads(card_file.read_text(encoding="utf-8"))
+    try:
+        card = json.loads(card_file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{card_file.name} is damaged, copy it again: {error}") from error
+    if not isinstance(card, dict):
+        raise ValueError(f"{card_file.name} must hold a card, {{…}}, got {type(card).__name__}")
     found = sha256(file)
     if found != card.get("sha256"):
-        raise ValueError(f"{file.name}: its card expects sha256 {card.get('sha256')}, got {found}")
+        raise ValueError(
+            f"{file.name} is damaged, or of another card: copy both again "
+            f"(its card expects sha256 {card.get('sha256')}, got {found})"
+        )
     return card
 
 

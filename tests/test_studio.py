@@ -1,5 +1,6 @@
 """Drawing, laying out and judging, on a model that draws by heart."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -108,8 +109,11 @@ def test_a_strip_goes_from_noise_to_the_picture(tiny: Path) -> None:
     frames = studio.strip(model, "a red circle", frames=4, steps=6, seed=2)
     assert frames.shape == (4, 3, 64, 64)
     torch.testing.assert_close(frames[-1:], model.generate("a red circle", steps=6, seed=2))
-    with rejects("frames must be at least 2"):
-        studio.strip(model, "a red circle", frames=1)
+    whole = studio.strip(model, "a red circle", frames=6, steps=6, seed=2)
+    torch.testing.assert_close(whole[[0, 1, 3, 5]], frames)
+    for wrong in (1, 7):
+        with rejects(f"frames must be in 2 … steps = 6, got {wrong}"):
+            studio.strip(model, "a red circle", frames=wrong, steps=6)
 
 
 def test_a_sketcher_shows_the_way_there(tiny: Path) -> None:
@@ -132,11 +136,20 @@ def test_a_sketcher_shows_the_way_there(tiny: Path) -> None:
         (["a red circle", "--steps", "0"], "--steps"),
         (["a red circle", "--steps", "2000"], "steps must be"),
         (["a red circle", "--scale", "nan"], "finite"),
+        (["a red circle", "--scale", "-2"], "scale must be at least 0, got -2"),
+        (["a red dog above a blu cirkle"], "'dog', 'blu' (near: blue), 'cirkle' (near: circle)"),
+        (["a red circle", "--negative", "a dog"], "unknown word 'dog'"),
         (["a red circle", "--model", "nothing"], "no checkpoint 'nothing'"),
         (["a red circle", "--device", "abacus"], "device must be"),
         (["a red circle", "--out", "FOLDER/gone/a.png"], "No such file or directory"),
         (["a red circle", "--out", "FOLDER/a.paint"], "end the file's name in .png"),
         (["a red circle", "a blue star", "--strip", "3"], "one prompt"),
+        (["a red circle", "--strip", "1"], "--strip"),
+        (["a red circle", "--strip", "50", "--steps", "5"], "--strip 50 needs as many --steps"),
+        (["a red circle", "--model", "FOLDER/alone.safetensors"], "needs its card alone.json"),
+        (["a red circle", "--model", "FOLDER/damaged.safetensors"], "copy both again"),
+        (["a red circle", "--model", "FOLDER/short.safetensors"], "damaged or cut short"),
+        (["a red circle", "--model", "FOLDER/short.json"], "expected a .safetensors file"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(
@@ -147,6 +160,7 @@ def test_what_cannot_be_drawn_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    spoil(tiny, tmp_path)
     words = [word.replace("FOLDER", str(tmp_path)) for word in arguments]
     if "--model" not in words:
         words += ["--model", str(tiny)]
@@ -156,6 +170,16 @@ def test_what_cannot_be_drawn_is_one_line(
         words += ["--steps", "2"]
     refuse(["generate", *words], says, monkeypatch, capsys)
     assert not (tmp_path / "a.png").exists()
+
+
+def spoil(tiny: Path, folder: Path) -> None:
+    """A checkpoint without its card, one that lost its end, and one whose card agrees to that."""
+    whole, card = tiny.read_bytes(), json.loads(tiny.with_suffix(".json").read_text("utf-8"))
+    (folder / "alone.safetensors").write_bytes(whole)
+    short = {**card, "sha256": hashlib.sha256(whole[:-9]).hexdigest()}
+    for name, told in (("damaged", card), ("short", short)):
+        (folder / f"{name}.safetensors").write_bytes(whole[:-9])
+        (folder / f"{name}.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 def test_several_models_are_judged_and_the_card_keeps_it(tiny: Path, tmp_path: Path) -> None:
@@ -183,7 +207,7 @@ def test_training_and_judging_ask_for_what_there_is(
     train = ["train", "emoji-to-text", "--out", str(tmp_path)]
     refuse(
         train,
-        "no recipe 'emoji-to-text'; there are text-to-emoji, text-to-image",
+        "no recipe 'emoji-to-text'; there are clip-openmoji, clip-shapes, text-to-emoji, text-to-image",
         monkeypatch,
         capsys,
     )

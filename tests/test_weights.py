@@ -9,7 +9,7 @@ from helpers import rejects
 from safetensors.torch import save_file
 from torch import nn
 
-from mmcourse.weights import load_strict, read_checkpoint
+from mmcourse.weights import load_strict, read_card, read_checkpoint, read_tensors
 
 
 @pytest.fixture
@@ -62,6 +62,44 @@ def test_a_hub_id_resolves_through_the_cache(folder: Path, tmp_path_factory, mon
     (refs / "main").write_text("abc123")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     assert read_checkpoint("someone/tiny")[0] == {"width": 3}
+
+
+def test_a_file_that_lost_its_end_is_called_damaged(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    for kept in (0, 5, len(file.read_bytes()) - 4):
+        file.write_bytes(file.read_bytes()[:kept] if kept else b"")
+        for read in (lambda: read_checkpoint(folder), lambda: read_tensors(file)):
+            with rejects("model.safetensors is damaged or cut short"):
+                read()
+        save_file({"weight": torch.ones(1, 3)}, file)
+
+
+@pytest.mark.parametrize(
+    ("card", "says"),
+    [
+        (b"", "own.json is damaged, copy it again"),
+        (b'{"sha256": ', "own.json is damaged, copy it again"),
+        (b"\xff\xfe{", "own.json is damaged, copy it again"),
+        (b"[1, 2]", "own.json must hold a card, .* got list"),
+        (b'{"sha256": "12"}', "own.safetensors is damaged, or of another card: copy both again"),
+        (None, "own.safetensors needs its card own.json beside it"),
+    ],
+)
+def test_a_card_must_be_whole_and_of_its_file(
+    tmp_path: Path, card: bytes | None, says: str
+) -> None:
+    file = tmp_path / "own.safetensors"
+    save_file({"weight": torch.ones(1, 3)}, file)
+    if card is not None:
+        file.with_suffix(".json").write_bytes(card)
+    with rejects(says):
+        read_card(file)
+
+
+def test_a_card_is_not_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text("{}")
+    with rejects("expected a .safetensors file, got 'own.json'"):
+        read_card(tmp_path / "own.json")
 
 
 def test_load_strict_names_every_problem() -> None:

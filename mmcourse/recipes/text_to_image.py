@@ -12,9 +12,15 @@ from mmcourse.recipes.workshop import Recipe, vocabulary_of
 ALIASES = {
     "an": "a", "the": "a", "big": "large", "little": "small", "gray": "grey", "moon": "crescent",
     "plus": "cross", "violet": "purple", "under": "below", "over": "above",
+    "turquoise": "cyan", "teal": "cyan", "aqua": "cyan", "disc": "circle", "disk": "circle",
+    "tiny": "small", "huge": "large", "beneath": "below", "underneath": "below",
     "동그라미": "원", "네모": "사각형", "정사각형": "사각형", "세모": "삼각형", "십자": "십자가",
-    "빨간색": "빨간", "파란색": "파란", "노란색": "노란", "커다란": "큰", "조그만": "작은",
-    "하얀": "흰", "흰색": "흰", "검은색": "검은",
+    "반지": "고리", "빨간색": "빨간", "빨강": "빨간", "빨강색": "빨간", "파란색": "파란",
+    "파랑": "파란", "파랑색": "파란", "노란색": "노란", "노랑": "노란", "노랑색": "노란",
+    "초록": "초록색", "녹색": "초록색", "보라": "보라색", "주황": "주황색", "청록": "청록색",
+    "분홍": "분홍색", "핑크": "분홍색", "핑크색": "분홍색", "커다란": "큰", "조그만": "작은",
+    "조그마한": "작은", "하얀": "흰", "하얀색": "흰", "흰색": "흰", "검은색": "검은",
+    "검정": "검은", "검정색": "검은", "까만": "검은", "베이지": "베이지색",
 }  # fmt: skip
 """Other words for the same thing: the model reads them as the word that it learned."""
 

@@ -1,15 +1,20 @@
 """The parts around the networks: words, seeds, batches, files."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import randomise, rejects, unchecked
 
+from mmcourse.data.captions import _ENGLISH_ALIASES, _KOREAN_ALIASES, KOREAN
 from mmcourse.diffusion import TextToImage
 from mmcourse.diffusion.text_to_image import EMPTY, PAD, CaptionReader, PlacedUNet, Vocabulary
+from mmcourse.recipes.text_to_image import ALIASES, PARTS
+from mmcourse.recipes.workshop import vocabulary_of
 from mmcourse.training import save_checkpoint
+from mmcourse.weights import sha256
 
 plain = unchecked("mmcourse.diffusion.text_to_image")
 CONFIG = {
@@ -97,11 +102,49 @@ def test_numbers_of_words() -> None:
     assert words.empty(1).tolist() == [[EMPTY, PAD, PAD]]
 
 
+def test_capitals_marks_and_other_words_do_not_matter() -> None:
+    known = ["red", "circle", "u.s.", "(blood", "빨간", "원", "azul", "#"]
+    words = Vocabulary(known, 6, {"disc": "circle", "빨강": "빨간", "red": "azul"})
+    row = words.encode(["red circle"])
+    for same in ("Red circle!", "“red”, circle.", "(RED disc)", "- red … circle ?"):
+        torch.testing.assert_close(words.encode([same]), row)
+    korean = words.encode(["빨간 원"])
+    torch.testing.assert_close(words.encode([unicodedata.normalize("NFD", "빨강 원!")]), korean)
+    # a known word is never taken apart, nor read as another
+    assert words.encode(["u.s. (blood # red"]).tolist() == [[4, 5, 9, 2, PAD, PAD]]
+
+
+@pytest.mark.parametrize("other", ALIASES)
+def test_every_alias_is_another_word_for_a_known_one(other: str) -> None:
+    assert ALIASES[other] in PARTS["words"]
+    assert other not in PARTS["words"]
+
+
+@pytest.mark.parametrize(("other", "known"), [*_ENGLISH_ALIASES.items(), *_KOREAN_ALIASES.items()])
+def test_words_that_the_grammar_understands_are_understood(other: str, known: str) -> None:
+    words = vocabulary_of(PARTS)
+    told = KOREAN[known] if other in _KOREAN_ALIASES else known
+    torch.testing.assert_close(words.encode([other]), words.encode([told]))
+
+
+def test_turquoise_is_cyan_in_both_languages() -> None:
+    words = vocabulary_of(PARTS)
+    torch.testing.assert_close(
+        words.encode(["a turquoise disc", "청록 동그라미"]),
+        words.encode(["a cyan circle", "청록색 원"]),
+    )
+
+
 @pytest.mark.parametrize(
     ("prompts", "message"),
     [
         ("red cirkle", "unknown word 'cirkle'; the nearest known: circle"),
         ("빨강 원", "unknown word '빨강'; the nearest known: 빨간"),
+        ("dog", "unknown word 'dog'; among the 7 known words are .*square"),
+        ("강아지", "unknown word '강아지'; among the 7 known words are 빨간, 원"),
+        ("강아지 cirkle", r"unknown words '강아지', 'cirkle' \(near: circle\)$"),
+        (["red dog", "blu dog circle!"], r"unknown words 'dog', 'blu' \(near: blue\)$"),
+        ("!?", "empty"),
         ("", "empty"),
         ("   ", "empty"),
         ([], "at least one caption"),
@@ -119,6 +162,9 @@ def test_steps_and_scale_out_of_range(model: TextToImage) -> None:
             model.generate("red circle", steps=steps)
     with rejects("finite"):
         model.generate("red circle", scale=float("nan"))
+    with rejects("scale must be at least 0, got -2: .* negative prompt"):
+        model.generate("red circle", scale=-2.0)
+    model.generate("red circle", steps=1, scale=0.0)
 
 
 def test_a_saved_model_draws_the_same(model: TextToImage, tmp_path: Path) -> None:
@@ -138,12 +184,17 @@ def test_checkpoints_that_are_not_what_they_say(model: TextToImage, tmp_path: Pa
     swapped = tmp_path / "swapped.safetensors"
     save_checkpoint(swapped, other.model, {"config": CONFIG})
     file.with_suffix(".json").write_text(swapped.with_suffix(".json").read_text())
-    with rejects("expects sha256"):
+    with rejects("damaged, or of another card: copy both again .* expects sha256"):
         TextToImage.load(file)
     wider = {**CONFIG, "reader": {"width": 16, "depth": 1, "num_heads": 2}}
     file.with_suffix(".json").write_text(json.dumps({**card, "config": wider}))
     with rejects("must have shape"):
         TextToImage.load(file)
+    for other in ({}, {"config": None}, {"config": {"pieces": ["a"], "words": ["a"]}}):
+        card = {"sha256": sha256(file), **other}
+        file.with_suffix(".json").write_text(json.dumps(card))
+        with rejects("expected a text-to-image checkpoint, got tiny.safetensors of another"):
+            TextToImage.load(file)
     file.with_suffix(".json").unlink()
     with rejects("needs its card"):
         TextToImage.load(file)
