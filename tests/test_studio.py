@@ -207,7 +207,8 @@ def test_training_and_judging_ask_for_what_there_is(
     train = ["train", "emoji-to-text", "--out", str(tmp_path)]
     refuse(
         train,
-        "no recipe 'emoji-to-text'; there are clip-openmoji, clip-shapes, text-to-emoji, text-to-image",
+        "no recipe 'emoji-to-text'; there are clip-openmoji, clip-shapes, text-to-emoji, "
+        "text-to-image",
         monkeypatch,
         capsys,
     )

@@ -215,7 +215,7 @@ def test_the_table_tells_places_apart() -> None:
     inner = unet(flat, 5)[0, 0, 3:5, 3:5]
     assert inner.std() > 1e-3
     with torch.no_grad():
-        unet.places.zero_()
+        unet.get_parameter("places").zero_()
     inner = unet(flat.expand(1, 1, 8, 8), 5)[0, 0, 3:5, 3:5]
     spread = (inner - inner.mean()).abs().max()
     assert spread < unet(flat, 5).std()
