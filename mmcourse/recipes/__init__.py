@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcourse.recipes import clip_openmoji, text_to_emoji
-from mmcourse.recipes.clip import ClipRun
+from mmcourse.recipes.clip import ClipRecipe, ClipRun
 from mmcourse.recipes.clip_shapes import CLIP_SHAPES, ShapePairs
 from mmcourse.recipes.resume import Tell
 from mmcourse.recipes.run import Recipe
@@ -63,5 +63,5 @@ def run(
     recipe, world = RECIPES[name]()
     if steps is not None:
         recipe = replace(recipe, steps=dict.fromkeys(recipe.steps, steps))
-    workshop: Any = ClipRun if name.startswith("clip-") else Workshop
+    workshop: Any = ClipRun if isinstance(recipe, ClipRecipe) else Workshop
     return workshop(recipe, world, Path(out), seed=seed, device=device, tell=tell).make()

@@ -18,8 +18,8 @@ from mmcourse.data import (
     vocabulary,
 )
 from mmcourse.data.captions import KOREAN, LANGUAGES
-from mmcourse.recipes.clip import STAGE, zero_shot
-from mmcourse.recipes.run import Recipe, source
+from mmcourse.recipes.clip import STAGE, ClipRecipe, zero_shot
+from mmcourse.recipes.run import source
 from mmcourse.visionlanguage import TrainedCLIP
 
 FRAMES = {
@@ -39,13 +39,19 @@ def pieces(texts: list[str]) -> list[str]:
 PARTS: dict[str, Any] = {
     "pieces": pieces([*vocabulary("both"), *(f.format("") for w in FRAMES.values() for f in w)]),
     "embed_dim": 64,
-    "image": {"image_size": 32, "channels": [32, 64, 128], "blocks": 1, "num_heads": 4},
-    "text": {"max_positions": 32, "width": 96, "depth": 2, "num_heads": 4, "activation": "gelu"},
+    "image": {"image_size": 32, "channels": [32, 64, 128], "blocks": 0, "num_heads": 4},
+    "text": {"max_positions": 32, "width": 96, "depth": 1, "num_heads": 4, "activation": "gelu"},
 }
 """The sizes of the towers, see `TrainedCLIP.build`."""
 
-CLIP_SHAPES = Recipe(
-    "clip-shapes", PARTS, steps={STAGE: 1_200}, batch={STAGE: 80}, rates={STAGE: 1.5e-3}, pixels=32
+CLIP_SHAPES = ClipRecipe(
+    "clip-shapes",
+    PARTS,
+    steps={STAGE: 4_000},
+    batch={STAGE: 80},
+    rates={STAGE: 3e-3},
+    pixels=32,
+    shrink=0.5,
 )
 
 

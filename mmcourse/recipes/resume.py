@@ -29,6 +29,7 @@ class Plan:
         save_every: updates between two saved states.
         decay: of the average of the weights.
         warm: updates until the highest rate.
+        shrink: weight decay.
     """
 
     steps: int
@@ -36,6 +37,7 @@ class Plan:
     save_every: int = 250
     decay: float = 0.999
     warm: int = 200
+    shrink: float = 0.01
 
     def pace(self, step: int) -> float:
         """The learning rate's factor: up in a line, down in half a cosine to a hundredth."""
@@ -70,7 +72,9 @@ def train_resumable(
     model.zero_grad()  # what an earlier training left would count where gradients are clipped
     ema = EMA(model, plan.decay)
     learned = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(learned, lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        learned, lr=plan.rate, betas=(0.9, 0.99), weight_decay=plan.shrink
+    )
     spent = {"step": 0.0, "cpu_s": 0.0, "wall_s": 0.0}
     if state.is_file():
         spent = load_state(state, model, optimizer, ema)

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import torch
 
-from mmcourse.recipes.clip import STAGE, ClipRun
+from mmcourse.recipes.clip import STAGE, ClipRecipe, ClipRun
 from mmcourse.recipes.clip_shapes import PARTS, ShapePairs
-from mmcourse.recipes.run import Recipe
 
-TINY = Recipe(
+TINY = ClipRecipe(
     "clip-tiny",
     {
         **PARTS,
