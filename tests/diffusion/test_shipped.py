@@ -99,3 +99,15 @@ def test_the_colour_is_the_one_asked_for_in_pairs_never_trained(model: TextToIma
     wrong = studio.agreement(pictures, scenes[1:] + scenes[:1])
     assert right["color"] >= 0.9
     assert right["color"] - wrong["color"] >= 0.5
+
+
+@torch.no_grad()
+def test_latents_are_standard_and_what_is_rebuilt_is_read_right(model: TextToImage) -> None:
+    """An encoder that moved away from the U-Net it was trained for would be seen here."""
+    data = Shapes(64, 64, 8_000_000, split="all")
+    pictures, autoencoder = data.images(), model.model.autoencoder
+    z = autoencoder.encode(pictures)[0]
+    assert abs(z.mean()) < 0.1
+    assert 0.8 < z.std() < 1.2
+    rebuilt = studio.agreement(autoencoder.decode(z).clamp(-1, 1), data.scenes(range(64)))
+    assert rebuilt["all"] >= 0.95
