@@ -75,17 +75,24 @@ def adjust_hue(images: IMAGES, turn: AMOUNTS) -> IMAGES:
         turn: in turns of the circle: 1/3 takes red to green, ±0.5 to the opposite colour.
     """
     check_images(images)
-    value, place = images.max(1)
-    span = value - images.amin(1)
     red, green, blue = images.unbind(1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    span = value - torch.minimum(torch.minimum(red, green), blue)
     # sixths of the circle from the largest channel: red 0, green 2, blue 4
-    ahead = torch.stack([green - blue, blue - red, red - green]).gather(0, place[None])[0]
-    hue = 2 * place + ahead / span.clamp_min(1e-8) + 6 * _each(turn, images)[:, 0]
+    one = 1 / span.clamp_min(1e-8)
+    hue = torch.where(
+        red == value,
+        (green - blue) * one,
+        torch.where(green == value, 2 + (blue - red) * one, 4 + (red - green) * one),
+    )
+    hue = hue + 6 * _each(turn, images)[:, 0]
     # a channel is full near its own hue, empty on the other side, a ramp of one sixth between
-    own = torch.tensor([0.0, 2.0, 4.0], device=images.device)[:, None, None]
-    far = (hue[:, None] - own) / 6
-    far = (far - far.floor()).mul_(6).sub_(3).abs_()  # from the channel's opposite, 0 … 3
-    return torch.addcmul(value[:, None], span[:, None], (2 - far).clamp_(0, 1), value=-1)
+    channels = []
+    for own in (0, 2, 4):
+        far = (hue - own) / 6
+        far = (far - far.floor()).mul_(6).sub_(3).abs_()  # from the channel's opposite, 0 … 3
+        channels.append(torch.addcmul(value, span, (2 - far).clamp_(0, 1), value=-1))
+    return torch.stack(channels, dim=1)
 
 
 def color_jitter(
