@@ -59,6 +59,13 @@ def test_it_times_itself_and_shows_real_source(lesson: Path) -> None:
 
 
 @every_lesson
+def test_it_keeps_to_one_core(lesson: Path) -> None:
+    """Lessons are run side by side: with two threads each they would wait for one another."""
+    code = "\n".join(source for source, _ in code_cells(lesson))
+    assert "torch.set_num_threads(1)" in code
+
+
+@every_lesson
 def test_quiz_has_exactly_one_right_answer_each(lesson: Path) -> None:
     questions = admonitions(prose(lesson), "quiz")
     assert len(questions) == 3

@@ -7,7 +7,6 @@ as there are cores, into the cache in which Sphinx then finds them.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,10 +41,12 @@ def run_lesson(app: Sphinx, name: str) -> bool:
     if reader is None:
         return False
     notebook = reader.read(text)
-    client = create_client(notebook, path, settings, Quiet(), reader.read_fmt)
-    with contextlib.suppress(Exception), client:  # failures are told by Sphinx, see `Quiet`
-        return True
-    return False
+    try:
+        with create_client(notebook, path, settings, Quiet(), reader.read_fmt):
+            return True
+    except Exception as error:  # Sphinx runs it once more and tells what is wrong, see `Quiet`
+        logger.info("%s runs again: %s", name, f"{type(error).__name__}: {error}"[:300])
+        return False
 
 
 def run_lessons(app: Sphinx, env: Any, names: list[str]) -> None:
