@@ -6,7 +6,8 @@ SHELL  := /bin/bash
 BIN    := .venv/bin
 BOOK   := _build/html/index.html
 SUBMISSIONS ?= submissions
-WORKERS ?= 2
+# processes that run tests; 0: this one
+WORKERS ?= 0
 
 # `make TORCH=cpu book` takes PyTorch's CPU build and leaves out several GB of CUDA (Linux).
 ifeq ($(TORCH),cpu)
