@@ -85,12 +85,12 @@ class ClipRun(Run):
         trained = TrainedCLIP.build(self.recipe.parts)
         both = self._placed(BothTowers(trained.model))
         seconds = self._train(STAGE, both, self._batches(trained), pair_loss)
-        trained.model.half().float()  # examined as it will be read back
+        trained.model.eval().half().float()  # examined as it will be read back
         card: dict[str, Any] = {"config": self.recipe.parts, "evaluation": []}
         if self.accelerator.is_main_process:
             card["evaluation"] = self.world.examine(trained)
         rounded = {name: round(spent) for name, spent in seconds.items()}
-        self._save(file, trained.model.eval(), {**card, **rounded}, dtype=torch.float16)
+        self._save(file, trained.model, {**card, **rounded}, dtype=torch.float16)
         return file
 
     def _batches(self, trained: TrainedCLIP) -> Callable[[int], Batch]:
@@ -112,12 +112,3 @@ def zero_shot(clip: TrainedCLIP, images: Tensor, texts: list[str], labels: Tenso
     """Share of pictures whose nearest text is the right one."""
     scores = clip.encode_image(images) @ clip.encode_text(texts).T
     return float((scores.argmax(dim=1).cpu() == labels).float().mean())
-
-
-@torch.no_grad()
-def found_first(images: Tensor, texts: Tensor, pool: Tensor) -> float:
-    """Share of texts of a pool whose own picture, of all in the pool, is the nearest."""
-    scores = texts[pool] @ images[pool].T
-    return float(
-        (scores.argmax(dim=1) == torch.arange(len(pool), device=pool.device)).float().mean()
-    )

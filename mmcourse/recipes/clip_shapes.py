@@ -47,11 +47,10 @@ PARTS: dict[str, Any] = {
 CLIP_SHAPES = ClipRecipe(
     "clip-shapes",
     PARTS,
-    steps={STAGE: 4_000},
+    steps={STAGE: 2_000},
     batch={STAGE: 80},
     rates={STAGE: 3e-3},
     pixels=32,
-    shrink=0.5,
 )
 
 
