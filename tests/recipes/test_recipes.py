@@ -161,7 +161,7 @@ def test_times_are_late() -> None:
 def test_a_folder_keeps_to_its_run(whole: Path) -> None:
     with rejects("tells of another run"):
         recipes.run("text-to-image", whole, steps=1, device="cpu")
-    with rejects("no recipe 'emoji'; there are text-to-emoji, text-to-image"):
+    with rejects("no recipe 'emoji'; there are clip-openmoji, clip-shapes, text-to-emoji"):
         recipes.run("emoji", whole)
 
 
