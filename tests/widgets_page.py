@@ -275,7 +275,7 @@ def pretext(**options: Any) -> PretextGallery:
         {"name": "Turned", "task": 0, "turn": 3, "note": "Which way is up?"},
         {"name": "Shuffled", "task": 1, "picture": 1, "order": 9},
     ]
-    named = {"orders": orders, "names": ["left", "right"], "margin": 2}
+    named = {"orders": orders, "names": ["disc on the left", "disc on the right"], "margin": 2}
     return PretextGallery(images, *shares, **named, **{"presets": presets, **options})
 
 
@@ -339,7 +339,7 @@ def retrieval(**options: Any) -> Retrieval:
         "targets": [0, 3, -1],
         "query_vectors": asked,
     }
-    return Retrieval(images, own, **named, **{"presets": presets, **options})
+    return Retrieval(images, own, **named, **{"query": 2, "presets": presets, **options})
 
 
 # What is asked of every widget is asked of these: one line for a new one.
