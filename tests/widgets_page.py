@@ -412,12 +412,13 @@ def page(path: Path, views: Sequence[Any], *, theme: str = "light", state: Any =
 
 # What is drawn: canvases and curves; in a widget that has neither, its lists of bars.
 PICTURES = """host => {
-  const canvases = Array.from(host.querySelectorAll("canvas"), (c) => c.toDataURL());
+  const canvases = Array.from(host.querySelectorAll("canvas"))
+    .filter((c) => !c.closest("[hidden]")).map((c) => c.toDataURL());
   const curves = Array.from(host.querySelectorAll("svg:not(.mm-swatch)"), (s) => s.innerHTML);
   const drawn = [...canvases, ...curves];
   return drawn.length ? drawn : Array.from(host.querySelectorAll("ol"), (o) => o.innerHTML); }"""
-DESCRIPTIONS = """host => Array.from(host.querySelectorAll("[role=img]"),
-  (node) => node.getAttribute("aria-label"))"""
+DESCRIPTIONS = """host => Array.from(host.querySelectorAll("[role=img]"))
+  .filter((node) => !node.closest("[hidden]")).map((node) => node.getAttribute("aria-label"))"""
 
 
 def shown(opened: Page, index: int = 0) -> Locator:
