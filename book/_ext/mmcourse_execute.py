@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from jupyter_cache import get_cache
 from myst_nb.core.execute import create_client
 from myst_nb.core.read import create_nb_reader
 from sphinx.application import Sphinx
@@ -55,6 +56,7 @@ def run_lessons(app: Sphinx, env: Any, names: list[str]) -> None:
     if app.env.mystnb_config.execution_mode != "cache" or several < 2 or len(names) < 2:
         return
     logger.info("running lessons, %d at once …", several)
+    get_cache(app.env.mystnb_config.execution_cache_path).list_cache_records()  # made by one alone
     with ThreadPoolExecutor(several) as pool:
         done = sum(pool.map(lambda name: run_lesson(app, name), sorted(names)))
     logger.info("%d lessons are in the cache", done)
