@@ -4,29 +4,30 @@ A recipe works in a folder and leaves there all that it needs to go on after a k
 that are finished, and every few minutes the state of the part in work.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mmcourse.recipes import clip_openmoji, text_to_emoji
-from mmcourse.recipes.clip import ClipRecipe, ClipRun
+from mmcourse.recipes.clip import ClipRun
 from mmcourse.recipes.clip_shapes import CLIP_SHAPES, ShapePairs
 from mmcourse.recipes.resume import Tell
-from mmcourse.recipes.run import Recipe
+from mmcourse.recipes.run import Recipe, Run
 from mmcourse.recipes.text_to_image import TEXT_TO_IMAGE, Scenes
 from mmcourse.recipes.workshop import Workshop
 
 
-def _emoji() -> tuple[Recipe, Any]:
+def _emoji() -> tuple[type[Run], Recipe, Any]:
     recipe = text_to_emoji.recipe()
-    return recipe, text_to_emoji.EmojiWorld(recipe)
+    return Workshop, recipe, text_to_emoji.EmojiWorld(recipe)
 
 
-RECIPES = {
-    "text-to-image": lambda: (TEXT_TO_IMAGE, Scenes()),
+RECIPES: dict[str, Callable[[], tuple[type[Run], Recipe, Any]]] = {
+    "text-to-image": lambda: (Workshop, TEXT_TO_IMAGE, Scenes()),
     "text-to-emoji": _emoji,
-    "clip-shapes": lambda: (CLIP_SHAPES, ShapePairs()),
-    "clip-openmoji": lambda: (clip_openmoji.recipe(), clip_openmoji.EmojiPairs()),
+    "clip-shapes": lambda: (ClipRun, CLIP_SHAPES, ShapePairs()),
+    "clip-openmoji": lambda: (ClipRun, clip_openmoji.recipe(), clip_openmoji.EmojiPairs()),
 }
 """Of each checkpoint: how it is trained, and on what."""
 
@@ -60,8 +61,7 @@ def run(
     """
     if name not in RECIPES:
         raise ValueError(f"no recipe {name!r}; there are {', '.join(sorted(RECIPES))}")
-    recipe, world = RECIPES[name]()
+    make_run, recipe, world = RECIPES[name]()
     if steps is not None:
         recipe = replace(recipe, steps=dict.fromkeys(recipe.steps, steps))
-    workshop: Any = ClipRun if isinstance(recipe, ClipRecipe) else Workshop
-    return workshop(recipe, world, Path(out), seed=seed, device=device, tell=tell).make()
+    return make_run(recipe, world, Path(out), seed=seed, device=device, tell=tell).make()

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -10,28 +9,15 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from mmcourse.recipes.resume import Batch, Plan, Tell
-from mmcourse.recipes.run import Recipe, Run, number
+from mmcourse.recipes.resume import Batch
+from mmcourse.recipes.run import Run, number
 from mmcourse.visionlanguage import TrainedCLIP, clip_loss
 
 HIGHEST = math.log(100)  # of the logarithm of the inverse temperature
 
 STAGE = "clip"
 
-
-@dataclass(frozen=True)
-class ClipRecipe(Recipe):
-    """How a CLIP is trained, in one training.
-
-    Args:
-        shrink: weight decay; a strong one is what makes pairs never seen come out right.
-    """
-
-    shrink: float = 0.3
-
-    def plan(self, stage: str) -> Plan:
-        """Of the training."""
-        return replace(super().plan(stage), shrink=self.shrink)
+SHRINK = 0.3  # a strong weight decay: pairs never seen come out right
 
 
 @runtime_checkable
@@ -70,11 +56,7 @@ def pair_loss(model: nn.Module, batch: Batch) -> Tensor:
 class ClipRun(Run):
     """One run of a CLIP's recipe, see `Run`."""
 
-    def __init__(
-        self, recipe: Recipe, world: Pairs, out: Path, *, seed: int, device: str, tell: Tell
-    ) -> None:
-        super().__init__(recipe, out, seed=seed, device=device, tell=tell)
-        self.world = world
+    world: Pairs
 
     def make(self) -> Path:
         """Train both towers together; write the checkpoint and what it can do."""

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mmcourse.data import LANGUAGES, OpenMoji
 from mmcourse.data.emoji_names import Emoji
-from mmcourse.recipes.clip import STAGE, ClipRecipe
-from mmcourse.recipes.run import source
+from mmcourse.recipes.clip import SHRINK, STAGE
+from mmcourse.recipes.run import Recipe, source
 from mmcourse.transformers.wordpiece import SPECIALS, WordPiece
 from mmcourse.visionlanguage import TrainedCLIP, retrieval_ranks
 
@@ -62,15 +62,16 @@ def parts() -> dict[str, Any]:
     }
 
 
-def recipe() -> ClipRecipe:
+def recipe() -> Recipe:
     """How long and how fast."""
-    return ClipRecipe(
+    return Recipe(
         "clip-openmoji",
         parts(),
         steps={STAGE: 1_800},
         batch={STAGE: 128},
         rates={STAGE: 2e-3},
         pixels=PIXELS,
+        shrink=SHRINK,
     )
 
 

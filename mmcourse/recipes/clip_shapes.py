@@ -18,8 +18,8 @@ from mmcourse.data import (
     vocabulary,
 )
 from mmcourse.data.captions import KOREAN, LANGUAGES
-from mmcourse.recipes.clip import STAGE, ClipRecipe, zero_shot
-from mmcourse.recipes.run import source
+from mmcourse.recipes.clip import SHRINK, STAGE, zero_shot
+from mmcourse.recipes.run import Recipe, source
 from mmcourse.visionlanguage import TrainedCLIP
 
 FRAMES = {
@@ -44,13 +44,14 @@ PARTS: dict[str, Any] = {
 }
 """The sizes of the towers, see `TrainedCLIP.build`."""
 
-CLIP_SHAPES = ClipRecipe(
+CLIP_SHAPES = Recipe(
     "clip-shapes",
     PARTS,
     steps={STAGE: 2_000},
     batch={STAGE: 80},
     rates={STAGE: 3e-3},
     pixels=32,
+    shrink=SHRINK,
 )
 
 

@@ -24,6 +24,7 @@ class Recipe:
         steps, batch, rates: updates, pictures an update, and learning rate of each training.
         pixels: of a picture's side.
         pictures: that are made once; those of the other trainings are new at every step.
+        shrink: weight decay.
         save_every: updates between two saved states.
     """
 
@@ -34,24 +35,27 @@ class Recipe:
     rates: dict[str, float]
     pixels: int = 64
     pictures: int = 65_536
+    shrink: float = 0.01
     save_every: int = 250
 
     def plan(self, stage: str) -> Plan:
         """Of one of the trainings."""
-        return Plan(self.steps[stage], self.rates[stage], self.save_every)
+        return Plan(self.steps[stage], self.rates[stage], self.save_every, shrink=self.shrink)
 
 
 class Run:
-    """One run of a recipe in its folder.
+    """One run of a recipe in its folder; `world` gives what it learns from.
 
     Raises:
         ValueError: an unknown device, or a folder in which another run was begun.
     """
 
-    def __init__(self, recipe: Recipe, out: Path, *, seed: int, device: str, tell: Tell) -> None:
+    def __init__(
+        self, recipe: Recipe, world: Any, out: Path, *, seed: int, device: str, tell: Tell
+    ) -> None:
         from accelerate import Accelerator
 
-        self.recipe, self.out, self.seed, self.tell = recipe, out, seed, tell
+        self.recipe, self.world, self.out, self.seed, self.tell = recipe, world, out, seed, tell
         self.accelerator = Accelerator(cpu=pick_device(device).type == "cpu")
         self.device = self.accelerator.device
         out.mkdir(parents=True, exist_ok=True)

@@ -66,8 +66,8 @@ class Workshop(Run):
     def __init__(
         self, recipe: Recipe, world: World, out: Path, *, seed: int, device: str, tell: Tell
     ) -> None:
-        super().__init__(recipe, out, seed=seed, device=device, tell=tell)
-        self.world, self.words = world, vocabulary_of(recipe.parts)
+        super().__init__(recipe, world, out, seed=seed, device=device, tell=tell)
+        self.words = vocabulary_of(recipe.parts)
 
     def make(self) -> Path:
         """Autoencoder, latents, a better decoder, diffusion; each only if it is not there yet."""

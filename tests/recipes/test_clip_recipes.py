@@ -114,7 +114,7 @@ def test_the_shipped_model_is_that_of_the_recipe() -> None:
     file = checkpoint_file("clip-shapes")
     assert file.stat().st_size <= 4_000_000
     card = read_card(file)
-    recipe, world = recipes.RECIPES["clip-shapes"]()
+    _, recipe, world = recipes.RECIPES["clip-shapes"]()
     assert card["config"] == recipe.parts
     assert card["steps"] == recipe.steps
     assert card["cpu_s"] <= 800

@@ -270,7 +270,7 @@ def test_every_emoji_comes_before_one_comes_again_and_is_moved_a_little() -> Non
 
 
 def test_emoji_are_asked_for_in_both_languages(tmp_path: Path) -> None:
-    recipe, world = recipes.RECIPES["text-to-emoji"]()
+    _, recipe, world = recipes.RECIPES["text-to-emoji"]()
     shop = Workshop(recipe, world, tmp_path, seed=0, device="cpu", tell=lambda *_: None)
     collection = world.collection(300, 4)
     data = {"z": torch.zeros(300, 8, 8, 8), **world.captions(collection)}

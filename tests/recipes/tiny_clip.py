@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 
-from mmcourse.recipes.clip import STAGE, ClipRecipe, ClipRun
+from mmcourse.recipes.clip import SHRINK, STAGE, ClipRun
 from mmcourse.recipes.clip_shapes import PARTS, ShapePairs
+from mmcourse.recipes.run import Recipe
 
-TINY = ClipRecipe(
+TINY = Recipe(
     "clip-tiny",
     {
         **PARTS,
@@ -24,6 +25,7 @@ TINY = ClipRecipe(
     steps={STAGE: 7},
     batch={STAGE: 8},
     rates={STAGE: 1e-3},
+    shrink=SHRINK,
     save_every=3,
 )
 
