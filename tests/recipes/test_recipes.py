@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import randomise, rejects
+from ranks import launch
 
 from mmcourse import recipes
 from mmcourse.data import Shapes, parse, sample_scene
@@ -81,11 +82,7 @@ def test_a_killed_run_ends_with_the_same_weights(whole: Path, tmp_path: Path) ->
 
 
 def test_two_processes_give_the_losses_of_one(whole: Path, tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
-    options = ["--num_processes", "2", "--num_machines", "1", "--main_process_port", "0"]
-    plain = ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    # without mpirun, this is how accelerate starts several processes on one CPU
-    done = run(*launch, *options, *plain, SCRIPT, tmp_path, ACCELERATE_USE_CPU="true")
+    done = launch(SCRIPT, tmp_path, processes=2)
     assert done.returncode == 0, done.stderr
     wanted = [loss for stage, _, loss in losses(whole) if stage != "latents"]
     assert len(wanted) == 7 + 5 + 9

@@ -1,10 +1,6 @@
 """InfoNCE and NT-Xent: loops, libraries, several processes, bad input."""
 
-import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lightly.loss import NTXentLoss
 from open_clip import ClipLoss
+from ranks import check_like_one
 
 from mmcourse.selfsupervision import gather, info_nce, nt_xent, symmetric_info_nce
 
@@ -216,25 +213,5 @@ def test_one_process_gathers_nothing() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_several_processes_have_the_loss_and_gradient_of_one(ranks: int, tmp_path: Path) -> None:
-    sys.path.insert(0, str(SCRIPT.parent))
-    from across_ranks import measure
-
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
-    options = ["--num_processes", str(ranks), "--num_machines", "1", "--main_process_port", "0"]
-    kind = ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    done = subprocess.run(
-        [*launch, *options, *kind, str(SCRIPT), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    wanted = measure(0, 1, lambda model: model)
-    for rank in range(ranks):
-        found = json.loads((tmp_path / f"rank-{rank}.json").read_text())
-        for name, (value, after, grads) in wanted.items():
-            got = found[name]
-            assert got[0] == pytest.approx(value, rel=1e-12), (name, rank)
-            assert got[1] == pytest.approx(after, rel=1e-12), (name, rank)
-            assert got[2] == pytest.approx(grads, rel=1e-9, abs=1e-12), (name, rank)
+    tolerances = {"rel": 1e-12, "grad_rel": 1e-9, "grad_abs": 1e-12}
+    check_like_one(SCRIPT, tmp_path, processes=ranks, **tolerances)

@@ -1,10 +1,6 @@
 """CLIP's loss: loops, libraries, several processes, bad input."""
 
-import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +10,7 @@ from helpers import BadInput, rejects, unchecked
 from hypothesis import given
 from hypothesis import strategies as st
 from open_clip import ClipLoss
+from ranks import check_like_one
 from transformers.models.clip.modeling_clip import image_text_contrastive_loss
 
 from mmcourse.visionlanguage import clip_loss
@@ -182,25 +179,5 @@ def test_the_loss_is_float32_also_under_autocast() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_several_processes_have_the_loss_and_gradient_of_one(ranks: int, tmp_path: Path) -> None:
-    sys.path.insert(0, str(SCRIPT.parent))
-    from clip_across_ranks import measure
-
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
-    options = ["--num_processes", str(ranks), "--num_machines", "1", "--main_process_port", "0"]
-    kind = ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    # without mpirun, this is how accelerate starts several processes on one CPU
-    done = subprocess.run(
-        [*launch, *options, *kind, str(SCRIPT), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    wanted = measure(0, 1, lambda model: model)
-    for rank in range(ranks):
-        found = json.loads((tmp_path / f"rank-{rank}.json").read_text())
-        for count, (value, after, grads) in wanted.items():
-            assert found[count][0] == pytest.approx(value, rel=1e-10), (count, rank)
-            assert found[count][1] == pytest.approx(after, rel=1e-10), (count, rank)
-            assert found[count][2] == pytest.approx(grads, rel=1e-8, abs=1e-11), (count, rank)
+    tolerances = {"rel": 1e-10, "grad_rel": 1e-8, "grad_abs": 1e-11}
+    check_like_one(SCRIPT, tmp_path, processes=ranks, **tolerances)
