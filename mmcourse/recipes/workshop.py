@@ -92,12 +92,11 @@ class Workshop(Run):
 
     def _pictures(self, step: int) -> Batch:
         """Pictures for a step, the noise of their latents, and how these are moved."""
-        recipe, count = self.recipe, self.recipe.batch["autoencoder"]
+        count = self.recipe.batch["autoencoder"]
         pictures = self.world.practice(count, number(self.seed, 1, step))
-        sizes = recipe.parts["autoencoder"]["latent_channels"], *[recipe.parts["size"]] * 2
         random = source(self.seed, 2, step)
-        noise = torch.randn(count, *sizes, generator=random)
-        moving = step > 0.8 * recipe.steps["autoencoder"]  # first it learns to draw sharply
+        noise = torch.randn(self._shape(count), generator=random)
+        moving = step > 0.8 * self.recipe.steps["autoencoder"]  # first it learns to draw sharply
         moves = some_moves(count, random) if moving else torch.eye(2, 3).repeat(count, 1, 1)
         return pictures, noise, moves
 
@@ -118,10 +117,14 @@ class Workshop(Run):
 
     def _spoilt(self, step: int) -> Batch:
         """Pictures for a step, and what is wrong with their latents."""
-        parts, count = self.recipe.parts, self.recipe.batch["decoder"]
-        shape = count, parts["autoencoder"]["latent_channels"], *[parts["size"]] * 2
+        count = self.recipe.batch["decoder"]
         pictures = self.world.practice(count, number(self.seed, 6, step))
-        return pictures, slightly_wrong(shape, source(self.seed, 7, step))
+        return pictures, slightly_wrong(self._shape(count), source(self.seed, 7, step))
+
+    def _shape(self, count: int) -> tuple[int, ...]:
+        """Of so many latents."""
+        parts = self.recipe.parts
+        return count, parts["autoencoder"]["latent_channels"], parts["size"], parts["size"]
 
     # ---- what the third training reads
     @torch.no_grad()
