@@ -37,9 +37,9 @@ def test_it_says_what_is_seen() -> None:
     made = pretext(task=0, turn=3)
     best = made._turns[0, 3].argmax()
     says = ("upright", "turned by 90°", "turned by 180°", "turned by 270°")[best]
-    assert made.alt.startswith(f"“left”, turned by 270°. The network says {says}, ")
+    assert made.alt.startswith(f"“disc on the left”, turned by 270°. The network says {says}, ")
     assert made.alt.endswith("Right." if best == 3 else "Wrong.")
-    assert "“right”, its tiles in order 10." in pretext(task=1, picture=1, order=9).alt
+    assert "“disc on the right”, its tiles in order 10." in pretext(task=1, picture=1, order=9).alt
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,12 @@ def test_turning_changes_the_question_and_the_tasks_have_their_own_slider(show) 
             widget.page.keyboard.press("ArrowRight")
 
         changes(widget, turn)
-        expect(widget.locator(".mm-summary")).to_contain_text("“left”, turned by 90°.")
+        expect(widget.locator(".mm-summary")).to_contain_text("“disc on the left”, turned by 90°.")
         expect(widget.locator(".mm-answers .mm-right")).to_contain_text("✓ turned by 90°")
         widget.get_by_role("button", name="Shuffled").click()
         expect(widget.get_by_label("Turn", exact=True)).to_be_hidden()
         expect(widget.locator(".mm-answers li")).to_have_count(5)
-        expect(widget.locator(".mm-summary")).to_contain_text("“right”, its tiles in order 10.")
+        expect(widget.locator(".mm-summary")).to_contain_text(
+            "“disc on the right”, its tiles in order 10."
+        )
         assert widget.locator("canvas:visible").count() == 2

@@ -92,16 +92,18 @@ def test_another_text_ranks_anew(show) -> None:
         said = widget.locator(".mm-summary")
         expect(said).to_have_text(retrieval().alt)
         choose = widget.get_by_label("Text", exact=True)
-        changes(widget, lambda: choose.select_option(index=2))
-        expect(said).to_have_text(retrieval(query=2).alt)
+        changes(widget, lambda: choose.select_option(index=1))
+        expect(said).to_have_text(retrieval(query=1).alt)
         widget.get_by_label("Language", exact=True).select_option(index=1)
-        expect(said).to_have_text(retrieval(query=2, language=1).alt)
+        expect(said).to_have_text(retrieval(query=1, language=1).alt)
         expect(choose.locator("option").nth(2)).to_have_text("원판 6")
 
 
 @pytest.mark.browser
 def test_the_right_picture_is_marked(show) -> None:
     with show(retrieval) as widget:
+        expect(widget.locator("figure.mm-right")).to_have_count(0)
+        widget.get_by_role("button", name="Found").click()
         first = widget.locator("figure").first
         expect(first.locator("b")).to_have_text("1 ✓")
         expect(widget.locator("figure.mm-right")).to_have_count(1)
