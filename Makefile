@@ -6,8 +6,8 @@ SHELL  := /bin/bash
 BIN    := .venv/bin
 BOOK   := _build/html/index.html
 SUBMISSIONS ?= submissions
-# processes that run tests; 0: this one
-WORKERS ?= 0
+# processes that run tests, of one thread each; 0: this one
+WORKERS ?= 2
 
 # `make TORCH=cpu book` takes PyTorch's CPU build and leaves out several GB of CUDA (Linux).
 ifeq ($(TORCH),cpu)
