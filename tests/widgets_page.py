@@ -18,12 +18,14 @@ from mmcourse.widgets import (
     CodebookExplorer,
     DenoisingScrubber,
     GuidanceGrid,
+    LabelTree,
     MaskedPicture,
     MaskedWords,
     NoiseScheduleExplorer,
     PatchAttention,
     PretextGallery,
     PromptBox,
+    PromptComparison,
     PromptGrid,
     Retrieval,
     SamplingExplorer,
@@ -342,13 +344,63 @@ def retrieval(**options: Any) -> Retrieval:
     return Retrieval(images, own, **named, **{"query": 2, "presets": presets, **options})
 
 
+def labels(**options: Any) -> LabelTree:
+    """Three pictures; six classes of two kinds, whose names say something else than the kinds."""
+    random = np.random.default_rng(4)
+    images = np.stack([np.roll(scene(16), 4 * shift, axis=-1) for shift in range(3)])
+    scores = [1.5 * random.normal(size=(3, size)) for size in (12, 6)]
+    shares = [np.exp(x) / np.exp(x).sum(-1, keepdims=True) for x in scores]
+    words = ("tools", "plants", "food", "signs", "places", "faces")
+    presets = [
+        {"name": "Kinds alone", "picture": 0, "reweight": False, "note": "The best kind decides."},
+        {"name": "With the class", "picture": 1, "reweight": True},
+    ]
+    named = {
+        "names": ["disc, left", "disc, middle", "disc, right"],
+        "classes": list(words),
+        "kinds": [f"{size} {word}" for word in words for size in ("small", "large")],
+        "parent": [place for place in range(6) for _ in range(2)],
+        "truth": [1, 5, 2],
+        "picture": 2,
+    }
+    return LabelTree(images, *shares, **{**named, "presets": presets, **options})
+
+
+def comparison(**options: Any) -> PromptComparison:
+    """Four pictures under a lamp; the later a prompt, the longer it holds out."""
+    images = np.stack([np.roll(scene(16), 3 * shift, axis=-1) for shift in range(4)])
+    levels = [0, 0.25, 0.5, 0.75, 1]
+    lamp = np.array([0.3, 0, -0.3])[:, None, None] * np.reshape(levels, (5, 1, 1, 1))
+    pictures = (0.7 * images[:, None] + lamp).clip(-1, 1)
+    scores = np.random.default_rng(6).normal(size=(3, 4, 5, 6)) / 3
+    for prompt in range(3):
+        for place in range(4):
+            scores[prompt, place, :, place] += 3 - (3 - prompt) * np.array(levels)
+    shares = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    presets = [
+        {"name": "No lamp", "level": 0, "note": "All agree."},
+        {"name": "Learned", "picture": 0, "prompt": 1, "level": 4},
+    ]
+    named = {
+        "prompts": ["by hand", "learned", "by picture"],
+        "levels": levels,
+        "names": [[f"class {i}" for i in range(6)]] * 4,
+        "targets": range(4),
+        "dial": "Lamp",
+    }
+    options = {"picture": 1, "level": 2, "presets": presets, **options}
+    return PromptComparison(pictures, shares, **named, **options)
+
+
 # What is asked of every widget is asked of these: one line for a new one.
 MAKERS: list[Callable[..., Any]] = [
     attention,
     augmentation,
     codebook,
+    comparison,
     guidance,
     holes,
+    labels,
     masked,
     noise,
     patches,

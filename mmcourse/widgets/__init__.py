@@ -12,12 +12,14 @@ from mmcourse.widgets.base import CourseWidget
 from mmcourse.widgets.codebook_explorer import CodebookExplorer
 from mmcourse.widgets.denoising_scrubber import DenoisingScrubber
 from mmcourse.widgets.guidance_grid import GuidanceGrid
+from mmcourse.widgets.label_tree import LabelTree
 from mmcourse.widgets.masked_picture import MaskedPicture
 from mmcourse.widgets.masked_words import MaskedWords
 from mmcourse.widgets.noise_schedule_explorer import NoiseScheduleExplorer
 from mmcourse.widgets.patch_attention import PatchAttention
 from mmcourse.widgets.pretext_gallery import PretextGallery
 from mmcourse.widgets.prompt_box import PromptBox
+from mmcourse.widgets.prompt_comparison import PromptComparison
 from mmcourse.widgets.prompt_grid import PromptGrid
 from mmcourse.widgets.retrieval import Retrieval
 from mmcourse.widgets.sampling_explorer import SamplingExplorer
@@ -32,12 +34,14 @@ __all__ = [
     "CourseWidget",
     "DenoisingScrubber",
     "GuidanceGrid",
+    "LabelTree",
     "MaskedPicture",
     "MaskedWords",
     "NoiseScheduleExplorer",
     "PatchAttention",
     "PretextGallery",
     "PromptBox",
+    "PromptComparison",
     "PromptGrid",
     "Retrieval",
     "SamplingExplorer",
