@@ -1,6 +1,32 @@
 """Deep generative learning: VAEs, GANs, flows, autoregressive and energy-based models."""
 
+from mmcourse.generative.autoregressive import (
+    MaskedConv2d,
+    PixelCNN,
+    PlainPixelCNN,
+    causal_mask,
+)
 from mmcourse.generative.dcgan import DCGANDiscriminator, DCGANGenerator
+from mmcourse.generative.energy import (
+    ConvEnergy,
+    ReplayBuffer,
+    contrastive_divergence,
+    denoising_score_loss,
+    energy_gradient,
+    langevin,
+    langevin_step,
+)
+from mmcourse.generative.flow import Flow, RealNVP, check_invertible
+from mmcourse.generative.flow_layers import (
+    ActNorm,
+    AffineCoupling,
+    Invertible,
+    InvertibleConv1x1,
+    Logit,
+    Squeeze,
+    checkerboard,
+    half_channels,
+)
 from mmcourse.generative.gan import (
     critic_generator_loss,
     critic_loss,
@@ -14,7 +40,16 @@ from mmcourse.generative.gan import (
     r1_penalty,
     saturating_loss,
 )
+from mmcourse.generative.likelihood import (
+    bits_per_dim,
+    dequantise,
+    from_levels,
+    quantise,
+    to_levels,
+)
 from mmcourse.generative.modes import Modes, count_modes
+from mmcourse.generative.pixelrnn import PixelRNN, RowLSTM, lstm_cell
+from mmcourse.generative.pixels import pixel_log_prob, receptive_field, sample_pixels
 from mmcourse.generative.progressive import (
     EqualisedConv2d,
     EqualisedLinear,
@@ -36,6 +71,17 @@ from mmcourse.generative.stylegan import (
     mix_styles,
     style_band,
     truncate,
+)
+from mmcourse.generative.trilemma import (
+    DensityCoverage,
+    PrecisionRecall,
+    density_coverage,
+    expected_coverage,
+    neighbour_radii,
+    precision_recall,
+    seconds_per_item,
+    triangle_points,
+    unit_scores,
 )
 from mmcourse.generative.vae import (
     VAE,
@@ -68,7 +114,6 @@ __all__ = [
     "elbo",
     "fade_in",
     "game_value",
-    "gaussian_kl",
     "gaussian_log_likelihood",
     "gradient_penalty",
     "halve",
@@ -80,8 +125,51 @@ __all__ = [
     "optimal_discriminator",
     "pixel_norm",
     "r1_penalty",
-    "reparameterise",
     "saturating_loss",
     "style_band",
     "truncate",
+    "seconds_per_item",
+    "precision_recall",
+    "neighbour_radii",
+    "expected_coverage",
+    "density_coverage",
+    "PrecisionRecall",
+    "DensityCoverage",
+    "unit_scores",
+    "triangle_points",
+    "ActNorm",
+    "AffineCoupling",
+    "ConvEnergy",
+    "Flow",
+    "Invertible",
+    "InvertibleConv1x1",
+    "Logit",
+    "MaskedConv2d",
+    "PixelCNN",
+    "PixelRNN",
+    "PlainPixelCNN",
+    "RealNVP",
+    "ReplayBuffer",
+    "RowLSTM",
+    "Squeeze",
+    "bits_per_dim",
+    "causal_mask",
+    "check_invertible",
+    "checkerboard",
+    "contrastive_divergence",
+    "denoising_score_loss",
+    "dequantise",
+    "energy_gradient",
+    "from_levels",
+    "half_channels",
+    "langevin",
+    "langevin_step",
+    "lstm_cell",
+    "pixel_log_prob",
+    "quantise",
+    "receptive_field",
+    "sample_pixels",
+    "to_levels",
+    "gaussian_kl",
+    "reparameterise",
 ]
