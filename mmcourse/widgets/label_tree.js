@@ -27,7 +27,7 @@ async function render({ model, el }) {
     tree.replaceChildren(
       ...found.map(([place, below]) => {
         const right = place === truth[item];
-        const word = `${right ? "✓ " : ""}${classes[place]}`;
+        const word = `${right ? "✓\u00a0" : ""}${classes[place]}`;
         const title = bar(word, own[place], reweight ? "mm-name" : "mm-name mm-off");
         const leaves = below.map((i) => make("li", {}, bar(kinds[i], scores[i], i === best ? "mm-best" : "")));
         return make("li", { class: right ? "mm-right" : "" }, title, make("ol", {}, ...leaves));
@@ -81,7 +81,7 @@ function sentence(name, scores, own, parent, classes, kinds, truth, reweight) {
 function bar(word, share, kind) {
   const fill = make("svg:rect", { width: Math.max(100 * share, 0.4).toFixed(2), height: 10 });
   const look = { class: "mm-share", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" };
-  const name = `${kind === "mm-best" ? "→ " : ""}${word}`;
+  const name = `${kind === "mm-best" ? "→\u00a0" : ""}${word}`;
   return make("div", { class: `mm-branch ${kind}` }, make("span", {}, name), make("svg:svg", look, fill), make("b", {}, percent(share)));
 }
 
