@@ -16,7 +16,7 @@ async function render({ model, el }) {
   };
 
   const canvas = make("canvas", { class: "mm-pixels", width, height, role: "img" });
-  const caption = make("figcaption");
+  const caption = make("div", { class: "mm-named" });
   const graph = chart((level) => view.set({ level }));
   const items = called.map((name, style) => make("li", {}, swatch(style), name));
   const title = make("p", { class: "mm-title" });
@@ -68,7 +68,7 @@ async function render({ model, el }) {
       "div",
       { class: "mm-split" },
       make("div", {}, make("ul", { class: "mm-legend mm-prompts" }, ...items), make("div", {}, graph.node)),
-      make("figure", { class: "mm-lit" }, canvas, caption),
+      make("div", { class: "mm-lit" }, canvas, caption),
     ),
     title,
     tops,

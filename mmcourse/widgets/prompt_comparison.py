@@ -81,9 +81,7 @@ class PromptComparison(CourseWidget):
         _check_pictures(known, len(prompts), count, steps, channels)
         _check_levels(levels, steps)
         _check_names(rows, places, count, classes)
-        called = [rows[i][place] for i, place in enumerate(places)] if titles is None else titles
-        if len(called) != count:
-            raise ValueError(f"titles must name {count} pictures, got {len(called)}")
+        called = _titles(titles, rows, places)
         packed = halves(known)
         self._shares = np.frombuffer(packed, "<f2").astype(float).reshape(known.shape)
         super().__init__(
@@ -94,7 +92,7 @@ class PromptComparison(CourseWidget):
             dial=dial,
             names=rows,
             targets=places,
-            titles=[str(one) for one in called],
+            titles=called,
             picture=picture,
             prompt=prompt,
             level=level,
@@ -171,3 +169,12 @@ def _check_names(rows: list[list[str]], places: list[int], count: int, classes: 
         raise ValueError(f"need {classes} names and a target for each of {count} pictures")
     if any(not 0 <= place < classes for place in places):
         raise ValueError(f"targets must be places from 0 to {classes - 1}, got {places}")
+
+
+def _titles(titles: Sequence[str] | None, rows: list[list[str]], places: list[int]) -> list[str]:
+    """What to call the pictures, by default what they show."""
+    if titles is None:
+        return [row[place] for row, place in zip(rows, places, strict=True)]
+    if len(titles) != len(rows):
+        raise ValueError(f"titles must name {len(rows)} pictures, got {len(titles)}")
+    return [str(one) for one in titles]

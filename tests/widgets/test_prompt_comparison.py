@@ -119,6 +119,6 @@ def test_the_curve_picks_a_level_and_the_right_class_is_marked(show) -> None:
         assert box is not None
         changes(widget, lambda: curve.click(position={"x": box["width"] - 14, "y": 60}))
         expect(widget.locator(".mm-summary")).to_have_text(comparison(level=4).alt)
-        expect(widget.locator(".mm-lit figcaption")).to_contain_text("lamp 1")
+        expect(widget.locator(".mm-named")).to_contain_text("lamp 1")
         widget.get_by_role("button", name="Learned").click()
         expect(widget.locator(".mm-choices .mm-right span").first).to_have_text("✓ class 0")
