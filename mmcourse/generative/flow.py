@@ -67,10 +67,11 @@ class Flow(Invertible):
         """The noise z behind x, and log |det ∂z/∂x| of each item."""
         _check(x, self.shape)
         total = x.new_zeros(len(x))
-        for place, layer in enumerate(self._chain()):
-            x, log_det = layer(x)
-            total = total + log_det
-            _check_result(place, layer, x, total)
+        with torch.autocast(x.device.type, enabled=False):  # exact means full precision
+            for place, layer in enumerate(self._chain()):
+                x, log_det = layer(x)
+                total = total + log_det
+                _check_result(place, layer, x, total)
         return x, total
 
     def inverse(self, z: Z) -> X:
@@ -81,9 +82,10 @@ class Flow(Invertible):
         """z₀ = z, z₁, …, z_K = x: what each inverse layer makes of the noise."""
         _check(z, self.latent_shape)
         states: list[Tensor] = [z]
-        for place, layer in reversed(list(enumerate(self._chain()))):
-            states.append(layer.inverse(states[-1]))
-            _check_result(place, layer, states[-1])
+        with torch.autocast(z.device.type, enabled=False):
+            for place, layer in reversed(list(enumerate(self._chain()))):
+                states.append(layer.inverse(states[-1]))
+                _check_result(place, layer, states[-1])
         return states
 
     def log_prob(self, x: X) -> PER_ITEM:

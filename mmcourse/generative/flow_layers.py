@@ -1,5 +1,7 @@
 """Maps that can be undone and whose log-determinant is cheap: the layers of a flow."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -248,7 +250,7 @@ class Logit(Invertible):
             raise ValueError(f"x must lie in [0, 1], got [{low:.4g}, {high:.4g}]")
         y = torch.logit(self.alpha + (1 - 2 * self.alpha) * x)
         # −log p − log(1 − p) = softplus(−y) + softplus(y)
-        stretch = torch.tensor(1 - 2 * self.alpha).log() + F.softplus(y) + F.softplus(-y)
+        stretch = math.log(1 - 2 * self.alpha) + F.softplus(y) + F.softplus(-y)
         return y, stretch.flatten(1).sum(dim=1)
 
     def inverse(self, y: X) -> X:

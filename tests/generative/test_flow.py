@@ -138,6 +138,34 @@ def test_coupling_equals_normflows_masked_affine(shape: tuple[int, ...]) -> None
     assert not torch.allclose(y, wrong)
 
 
+def test_coupling_equals_nflows_scale_with_a_net_that_says_so() -> None:
+    """There True = changed, t comes before s, and the scale is sigmoid(u + 2) + 1e-3."""
+
+    class Theirs(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            t, u = inner(x[:, :2]).chunk(2, dim=1)
+            scale = torch.sigmoid(u + 2) + 1e-3
+            return torch.cat([scale.log().repeat(1, 2), t.repeat(1, 2)], dim=1)
+
+    torch.manual_seed(0)
+    inner, x = randomise(nn.Linear(2, 4)).double(), normal(5, 4)
+    changed = torch.tensor([False, False, True, True])
+    y, log_det = AffineCoupling(~changed, Theirs())(x)
+    t, u = inner(x[:, :2]).chunk(2, dim=1)
+    scale = torch.sigmoid(u + 2) + 1e-3
+    torch.testing.assert_close(y, torch.cat([x[:, :2], x[:, 2:] * scale + t], dim=1))
+    torch.testing.assert_close(log_det, scale.log().sum(1))
+
+
+def test_half_precision_around_a_flow_does_not_reach_it() -> None:
+    flow = random_flow((1, 4, 4)).float()
+    x = normal(3, 1, 4, 4).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        log_prob, back = flow.log_prob(x), flow.inverse(flow(x)[0])
+    assert torch.equal(log_prob, flow.log_prob(x))
+    torch.testing.assert_close(back, x, rtol=1e-4, atol=1e-5)
+
+
 def test_coupling_equals_torchs_affine_transform() -> None:
     torch.manual_seed(0)
     net = randomise(nn.Linear(2, 4)).double()
