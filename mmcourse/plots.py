@@ -270,8 +270,10 @@ def show_table(rows: Sequence[Sequence[Any]], header: Sequence[str], caption: st
     head = "".join(cell("th", name) for name in header)
     body = "".join("<tr>" + "".join(cell("td", v) for v in row) + "</tr>" for row in rows)
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    # A wide table scrolls in its own box, which the keyboard can reach.
-    name = html.escape(caption or "Table", quote=True)
+    # A wide table scrolls in its own box, which the keyboard can reach; no two on a page may
+    # have the same name.
+    columns = "Table: " + ", ".join(name for name in header if name)
+    name = html.escape(caption or columns, quote=True)
     display(
         HTML(
             f'<div class="mm-table" role="region" tabindex="0" aria-label="{name}" '

@@ -70,6 +70,9 @@ def test_show_table_escapes_and_marks_headers(displayed) -> None:
     assert '<th scope="col">name</th>' in page
     assert "&lt;b&gt;" in page
     assert "0.1235" in page
+    assert 'aria-label="A table"' in page
+    plots.show_table([["x", 1]], ["", "value", "unit"])
+    assert 'aria-label="Table: value, unit"' in displayed[1].data
 
 
 def test_lesson_timer_reports_time_memory_and_versions(capsys) -> None:
