@@ -54,7 +54,7 @@ def generate(
     prompts: Annotated[list[str], typer.Argument(help="Captions, in English or Korean.")],
     out: Annotated[Path, typer.Option(help="The picture's file (.png).")] = Path("picture.png"),
     seed: Annotated[int, typer.Option(min=0, help="Of the noise; the first one of a grid.")] = 0,
-    steps: Steps = 25,
+    steps: Steps = 10,
     scale: Scale = 3.0,
     negative: Annotated[str | None, typer.Option(help="What should not be seen.")] = None,
     grid: Annotated[int, typer.Option(min=1, help="Pictures of each prompt, side by side.")] = 1,
