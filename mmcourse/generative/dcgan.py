@@ -4,6 +4,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mmcourse.generative.vae import check_sizes
+
 NOISE = Float[Tensor, "batch latent"]
 IMAGES = Float[Tensor, "batch channels height width"]
 
@@ -30,7 +32,7 @@ class DCGANGenerator(nn.Module):
         self, *, latent_dim: int = 32, channels: int = 1, width: int = 32, size: int = 8
     ) -> None:
         super().__init__()
-        _check_sizes(size, latent_dim, channels, width)
+        check_sizes(size, latent_dim, channels, width)
         self.latent_dim, self.side = latent_dim, size // 4
         self.project = nn.Linear(latent_dim, 2 * width * self.side**2, bias=False)
         self.grow = nn.Sequential(
@@ -79,7 +81,7 @@ class DCGANDiscriminator(nn.Module):
         self, *, channels: int = 1, width: int = 32, size: int = 8, batch_norm: bool = False
     ) -> None:
         super().__init__()
-        _check_sizes(size, channels, width)
+        check_sizes(size, channels, width)
         self.shape = (channels, size, size)
         self.shrink = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=2, padding=1),
@@ -110,10 +112,3 @@ def _small_weights(layer: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
     elif isinstance(layer, nn.BatchNorm2d):
         nn.init.normal_(layer.weight, 1.0, 0.02)
-
-
-def _check_sizes(size: int, *others: int) -> None:
-    if size < 4 or size % 4 or min(others) < 1:
-        raise ValueError(
-            f"size must be divisible by 4 and every other number at least 1, got {size}, {others}"
-        )

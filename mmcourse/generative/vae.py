@@ -163,11 +163,7 @@ class VAE(nn.Module):
         self, *, latent_dim: int = 2, channels: int = 1, width: int = 32, size: int = 8
     ) -> None:
         super().__init__()
-        if size < 4 or size % 4 or min(latent_dim, channels, width) < 1:
-            raise ValueError(
-                "size must be divisible by 4 and every other number at least 1, "
-                f"got {size}, {latent_dim}, {channels}, {width}"
-            )
+        check_sizes(size, latent_dim, channels, width)
         self.latent_dim, self.shape, self.side = latent_dim, (channels, size, size), size // 4
         inside = 2 * width * self.side**2
         self.shrink = nn.Sequential(
@@ -217,6 +213,14 @@ class VAE(nn.Module):
             raise ValueError(f"z must be (batch, {self.latent_dim}), got {tuple(z.shape)}")
         grid = rearrange(self.from_code(z), "b (c h w) -> b c h w", h=self.side, w=self.side)
         return self.grow(grid)
+
+
+def check_sizes(size: int, *others: int) -> None:
+    """Refuse what two halvings of a picture cannot take: a side that 4 does not divide, or 0."""
+    if size < 4 or size % 4 or min(others) < 1:
+        raise ValueError(
+            f"size must be divisible by 4 and every other number at least 1, got {size}, {others}"
+        )
 
 
 def _total(values: Tensor) -> Float[Tensor, "batch"]:
