@@ -17,8 +17,10 @@ from mmcourse.widgets import (
     AugmentationPlayground,
     CodebookExplorer,
     DenoisingScrubber,
+    FlowScrubber,
     GuidanceGrid,
     LabelTree,
+    LatentPlane,
     MaskedPicture,
     MaskedWords,
     NoiseScheduleExplorer,
@@ -393,14 +395,57 @@ def comparison(**options: Any) -> PromptComparison:
 
 
 # What is asked of every widget is asked of these: one line for a new one.
+def flow(**options: Any) -> FlowScrubber:
+    """Forty points of noise, sheared and shrunk by three maps, with a net."""
+    random = np.random.default_rng(9)
+    start, axis = random.normal(size=(40, 2)), np.linspace(-2, 2, 9)
+    across = np.stack(np.meshgrid(axis, axis), -1)  # (9, 9, 2)
+    net = np.concatenate([across, across.transpose(1, 0, 2)])
+    maps = [np.array(m) for m in ([[1, 0], [0.8, 1]], [[0.5, 0], [0, 1]], [[1, -0.4], [0, 1.2]])]
+    path, lines = [start], [net]
+    logs = [-(start**2).sum(-1) / 2 - np.log(2 * np.pi)]
+    for matrix in maps:
+        path.append(path[-1] @ matrix.T)
+        lines.append(lines[-1] @ matrix.T)
+        logs.append(logs[-1] - np.log(abs(np.linalg.det(matrix))))
+    presets = [
+        {"name": "Squeezed", "step": 2, "note": "Half the area, twice the density."},
+        {"name": "Another point", "step": 3, "point": 17},
+    ]
+    named = {"groups": (start[:, 0] > 0).astype(int), "names": ["left", "right"], "net": lines}
+    options = {**named, "step": 1, "point": 4, "presets": presets, **options}
+    return FlowScrubber(path, logs, **options)
+
+
+def latent(**options: Any) -> LatentPlane:
+    """Two networks: the disc moves over the plane, and brighter; codes in a ring."""
+    y, x = np.mgrid[0:6, 0:6] / 2.5 - 1
+    across, up = np.meshgrid(np.linspace(-0.7, 0.7, 9), np.linspace(-0.7, 0.7, 9))
+    gaps = (x - across[..., None, None]) ** 2 + (y + up[..., None, None]) ** 2
+    discs = np.exp(-4 * gaps)[:, :, None] * 2 - 1
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    ring = np.stack([2 * np.cos(angles), 1.5 * np.sin(angles)], axis=-1)
+    presets = [
+        {"name": "The middle", "network": 0, "column": 4, "row": 4, "note": "Nobody is here."},
+        {"name": "A corner", "network": 1, "column": 8, "row": 8},
+    ]
+    named = {"names": ["VAE", "autoencoder"], "labels": [str(i % 10) for i in range(12)]}
+    named["extents"] = [(-3.0, 3.0, -2.0, 2.0), (-6.0, 6.0, -4.0, 4.0)]
+    options = {"column": 1, "row": 3, "presets": presets, **options}
+    tiles, codes = np.stack([discs, 0.8 * discs]), np.stack([ring, 2.1 * ring])
+    return LatentPlane(tiles, codes, **named, **options)
+
+
 MAKERS: list[Callable[..., Any]] = [
     attention,
     augmentation,
     codebook,
     comparison,
+    flow,
     guidance,
     holes,
     labels,
+    latent,
     masked,
     noise,
     patches,

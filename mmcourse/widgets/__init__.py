@@ -11,8 +11,10 @@ from mmcourse.widgets.augmentation_playground import AugmentationPlayground
 from mmcourse.widgets.base import CourseWidget
 from mmcourse.widgets.codebook_explorer import CodebookExplorer
 from mmcourse.widgets.denoising_scrubber import DenoisingScrubber
+from mmcourse.widgets.flow_scrubber import FlowScrubber
 from mmcourse.widgets.guidance_grid import GuidanceGrid
 from mmcourse.widgets.label_tree import LabelTree
+from mmcourse.widgets.latent_plane import LatentPlane
 from mmcourse.widgets.masked_picture import MaskedPicture
 from mmcourse.widgets.masked_words import MaskedWords
 from mmcourse.widgets.noise_schedule_explorer import NoiseScheduleExplorer
@@ -33,8 +35,10 @@ __all__ = [
     "CodebookExplorer",
     "CourseWidget",
     "DenoisingScrubber",
+    "FlowScrubber",
     "GuidanceGrid",
     "LabelTree",
+    "LatentPlane",
     "MaskedPicture",
     "MaskedWords",
     "NoiseScheduleExplorer",
