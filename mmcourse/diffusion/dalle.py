@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mmcourse.diffusion.vqvae import check_divisible, growing, shrinking
+from mmcourse.multimodal.ids import check_ids
 from mmcourse.transformers.cache import KeyValueCache
 from mmcourse.transformers.generation import sample_token
 from mmcourse.transformers.gpt import CausalStack
-from mmcourse.transformers.ids import check_ids
 
 LOGITS = Float[Tensor, "batch codes rows columns"]
 IMAGES = Float[Tensor, "batch channels height width"]

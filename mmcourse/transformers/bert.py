@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mmcourse.multimodal.ids import check_ids
 from mmcourse.transformers.block import ACTIVATIONS, TransformerBlock
-from mmcourse.transformers.ids import check_ids
 from mmcourse.transformers.masking import IGNORED
 from mmcourse.weights import load_strict, read_checkpoint
 

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mmcourse.multimodal.ids import check_ids
 from mmcourse.transformers.attention import causal_mask
 from mmcourse.transformers.block import TransformerBlock
 from mmcourse.transformers.cache import KeyValueCache
 from mmcourse.transformers.generation import generate
-from mmcourse.transformers.ids import check_ids
 from mmcourse.weights import load_strict, read_checkpoint
 
 Caches = Sequence[KeyValueCache] | None

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mmcourse.transformers.ids import check_ids
+from mmcourse.multimodal.ids import check_ids
 
 IGNORED = -100  # the label of a token that is not to be predicted; cross-entropy leaves it out
 IS_NEXT, NOT_NEXT = 0, 1

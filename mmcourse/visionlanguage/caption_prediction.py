@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mmcourse.multimodal.ids import check_ids
 from mmcourse.transformers.attention import causal_mask
 from mmcourse.transformers.decoder import DecoderBlock
-from mmcourse.transformers.ids import check_ids
 
 TOKENS = Int[Tensor, "captions tokens"]
 BAGS = Float[Tensor, "captions vocabulary"]

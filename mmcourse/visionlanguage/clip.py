@@ -11,10 +11,10 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mmcourse.multimodal.ids import check_ids
 from mmcourse.selfsupervision.contrastive import symmetric_info_nce
 from mmcourse.transformers.block import TransformerBlock
 from mmcourse.transformers.gpt import CausalStack
-from mmcourse.transformers.ids import check_ids
 from mmcourse.weights import load_strict, read_checkpoint, read_tensors
 
 IMAGES = Float[Tensor, "batch channels height width"]
