@@ -48,6 +48,7 @@ from mmcourse.generative.likelihood import (
     to_levels,
 )
 from mmcourse.generative.modes import Modes, count_modes
+from mmcourse.generative.ordinal import logistic_levels
 from mmcourse.generative.pixelrnn import PixelRNN, RowLSTM, lstm_cell
 from mmcourse.generative.pixels import pixel_log_prob, receptive_field, sample_pixels
 from mmcourse.generative.progressive import (
@@ -164,6 +165,7 @@ __all__ = [
     "half_channels",
     "langevin",
     "langevin_step",
+    "logistic_levels",
     "lstm_cell",
     "pixel_log_prob",
     "quantise",

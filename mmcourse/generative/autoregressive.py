@@ -11,6 +11,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mmcourse.generative.ordinal import logistic_levels
 from mmcourse.generative.pixels import IMAGES, LOGITS
 
 MAP = Float[Tensor, "batch features height width"]
@@ -156,6 +157,7 @@ class PixelCNN(nn.Module):
         layers: gated layers behind the first.
         kernel_size: of these layers; the first one's is `first_kernel`. Both odd.
         first_kernel: see above.
+        curves: 0 for a softmax over the levels; else so many curves, see `logistic_levels`.
 
     Raises:
         ValueError: fewer than 2 levels, or sizes that `causal_mask` does not allow.
@@ -172,6 +174,7 @@ class PixelCNN(nn.Module):
         layers: int = 5,
         kernel_size: int = 3,
         first_kernel: int = 7,
+        curves: int = 0,
     ):
         super().__init__()
         first, later = first_kernel, kernel_size
@@ -179,7 +182,7 @@ class PixelCNN(nn.Module):
         self.down = Downward(colours, width, first)
         self.link = nn.Conv2d(width, width, 1)
         self.layers = nn.ModuleList(GatedLayer(width, later, colours) for _ in range(layers))
-        self.head = Head(width, levels, colours)
+        self.head = Head(width, levels, colours, curves)
 
     def forward(self, images: IMAGES) -> LOGITS:
         """Logits of every number's level, from the earlier ones alone."""
@@ -209,6 +212,7 @@ class PlainPixelCNN(nn.Module):
         layers: int = 5,
         kernel_size: int = 3,
         first_kernel: int = 7,
+        curves: int = 0,
     ):
         super().__init__()
         self.first = MaskedConv2d("A", colours, width, first_kernel, colours=colours)
@@ -221,7 +225,7 @@ class PlainPixelCNN(nn.Module):
             )
             for _ in range(layers)
         )
-        self.head = Head(width, levels, colours)
+        self.head = Head(width, levels, colours, curves)
 
     def forward(self, images: IMAGES) -> LOGITS:
         """Logits of every number's level, from (not all) earlier ones alone."""
@@ -232,20 +236,32 @@ class PlainPixelCNN(nn.Module):
 
 
 class Head(nn.Module):
-    """relu, 1 × 1, relu, 1 × 1: from features to the logits of each colour's levels."""
+    """relu, 1 × 1, relu, 1 × 1: from features to the logits of each colour's levels.
 
-    def __init__(self, width: int, levels: int, colours: int):
+    With `curves` above 0 what comes out of the last layer are weights, means and log-scales, and
+    the logits are `logistic_levels`.
+    """
+
+    def __init__(self, width: int, levels: int, colours: int, curves: int = 0):
         super().__init__()
-        if levels < 2:
-            raise ValueError(f"levels must be at least 2, got {levels}")
-        self.colours = colours
+        if levels < 2 or curves < 0:
+            raise ValueError(f"need levels of at least 2 and curves ≥ 0, got {levels}, {curves}")
+        self.levels, self.colours, self.curves = levels, colours, curves
+        count = 3 * curves or levels
         self.inner = MaskedConv2d("B", width, width, 1, colours=colours)
-        self.outer = MaskedConv2d("B", width, levels * colours, 1, colours=colours)
+        self.outer = MaskedConv2d("B", width, count * colours, 1, colours=colours)
+        if curves and self.outer.bias is not None:  # spread over the grey scale at first
+            start = torch.stack([torch.zeros(curves), torch.linspace(-1, 1, curves)])
+            start = torch.cat([start, torch.full((1, curves), -1.5)])
+            self.outer.bias.data = start.flatten().repeat(colours)
 
     def forward(self, features: MAP) -> LOGITS:
         """(b, width, h, w) → (b, levels, colours, h, w)"""
-        logits = self.outer(F.relu(self.inner(F.relu(features))))
-        return rearrange(logits, "b (k l) h w -> b l k h w", k=self.colours)
+        found = self.outer(F.relu(self.inner(F.relu(features))))
+        if not self.curves:
+            return rearrange(found, "b (k l) h w -> b l k h w", k=self.colours)
+        parts = rearrange(found, "b (k n m) h w -> n b m k h w", k=self.colours, n=3)
+        return logistic_levels(parts[0], parts[1], parts[2], self.levels)
 
 
 def _parts(x: Tensor, count: int, colours: int) -> Tensor:

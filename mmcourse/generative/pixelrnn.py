@@ -85,6 +85,7 @@ class PixelRNN(nn.Module):
         layers: row LSTMs.
         kernel_size: of the LSTMs; the first convolution's is `first_kernel`. Both odd.
         first_kernel: see above.
+        curves: 0 for a softmax over the levels; else so many curves, see `logistic_levels`.
 
     Raises:
         ValueError: fewer than 2 levels, or sizes that `causal_mask` does not allow.
@@ -102,6 +103,7 @@ class PixelRNN(nn.Module):
         layers: int = 2,
         kernel_size: int = 3,
         first_kernel: int = 7,
+        curves: int = 0,
     ):
         super().__init__()
         self.first = MaskedConv2d("A", colours, width, first_kernel, colours=colours)
@@ -112,7 +114,7 @@ class PixelRNN(nn.Module):
             )
             for _ in range(layers)
         )
-        self.head = Head(width, levels, colours)
+        self.head = Head(width, levels, colours, curves)
 
     def forward(self, images: IMAGES) -> LOGITS:
         """Logits of every number's level, from earlier ones alone."""

@@ -1,4 +1,4 @@
-// A picture that is written code by code, with the codes that might have come next.
+// A picture that is written code by code (or pixel by pixel), with what might have come next.
 
 function render({ model, el }) {
   const view = widget({ model, el }, "Token scrubber");
@@ -7,13 +7,15 @@ function render({ model, el }) {
   const shape = view.get("image_shape");
   const tile = view.get("swatch_shape");
   const titles = view.get("titles");
+  const [thing, value] = view.get("nouns");
+  const ordered = view.get("ordered");
   const data = unpack(view.get("data"), { samples, places, codes, near, shape, tile });
   const now = () => clamp(view.get("written"), 0, places);
   const go = (written) => view.set({ written });
 
   const seen = picture(shape);
   const grid = board(rows, columns, tile, (place) => go(place));
-  const list = make("ol", { class: "mm-likely" });
+  const list = make("ol", { class: ordered ? "mm-likely mm-all" : "mm-likely" });
   const title = make("p", { class: "mm-title" });
   const bars = Array.from({ length: near + 1 }, () => likelyRow(tile));
   list.append(...bars.map((bar) => bar.node));
@@ -25,33 +27,34 @@ function render({ model, el }) {
     const [sample, written] = [view.get("sample"), now()];
     const one = data.sample(sample);
     const next = Math.min(written, places - 1);
-    seen.show(one.frame(written), `The picture after ${written} of ${places} codes`);
-    grid.show(one.codes, written, data.swatch, `${written} of ${places} code numbers of ${titles[sample]}`);
+    seen.show(one.frame(written), `The picture after ${written} of ${places} ${thing}s`);
+    grid.show(one.codes, written, data.swatch, `${written} of ${places} ${value} numbers of ${titles[sample]}`);
     const likely = one.likely(next);
-    title.textContent = written < places ? "Likeliest next codes" : "Likeliest last codes";
+    const when = written < places ? "next" : "last";
+    title.textContent = ordered ? `Chances of the ${when} ${thing}` : `Likeliest ${when} ${value}s`;
     const drawn = one.codes[next];
     const listed = likely.some(([k]) => k === drawn);
     const shown = listed ? likely : [...likely, [drawn, one.own[next]]];
     bars.forEach((bar, i) => bar.show(shown[i], drawn, data.swatch));
     const bits = one.bits;
     const high = Math.max(4, Math.ceil(Math.max(...bits)));
-    const text = `Surprise of each of ${places} codes in bits; marked: code ${next + 1}, ${tenth(bits[next])} bits`;
+    const text = `Surprise of each of ${places} ${thing}s in bits; marked: ${thing} ${next + 1}, ${tenth(bits[next])} bits`;
     graph.show({
       series: [{ values: bits, style: 0 }],
       at: next,
       low: 0,
       high,
       ticks: [0, high / 2, high],
-      x: "codes written before",
-      y: "surprise of the next code, bits",
+      x: `${thing}s written before`,
+      y: `surprise of the next ${thing}, bits`,
       text,
       height: 180,
     });
-    view.say(sentence(titles[sample], written, columns, one.codes, one.own, likely));
+    view.say(sentence(titles[sample], written, columns, one.codes, one.own, likely, thing, value));
   };
 
   const format = (written) => `${written} of ${places}`;
-  const slide = slider(view, "written", { label: "Codes written", max: places, format });
+  const slide = slider(view, "written", { label: `${thing[0].toUpperCase()}${thing.slice(1)}s written`, max: places, format });
   slide.classList.add("mm-wide");
   const figure = (text, part) => make("figure", {}, make("figcaption", {}, text), part);
   return view.start(
@@ -63,7 +66,7 @@ function render({ model, el }) {
       "div",
       { class: "mm-writing" },
       figure("The picture so far", seen.node),
-      figure("Its codes so far", grid.node),
+      figure(`Its ${value}s so far`, grid.node),
       make("div", { class: "mm-nexts" }, title, list),
     ),
     make("div", {}, graph.node),
@@ -72,15 +75,15 @@ function render({ model, el }) {
 
 // ---------- numbers (tests run them under node, against Python) ----------
 
-function sentence(title, written, columns, codes, own, likely) {
+function sentence(title, written, columns, codes, own, likely, thing, value) {
   const places = codes.length;
   const bits = Array.from(own, (p) => -Math.log2(p));
   if (written === places)
-    return `${title}: all ${places} codes are written, ${tenth(bits.reduce((a, b) => a + b, 0))} bits in all.`;
+    return `${title}: all ${places} ${thing}s are written, ${tenth(bits.reduce((a, b) => a + b, 0))} bits in all.`;
   const where = `row ${Math.floor(written / columns) + 1}, column ${(written % columns) + 1}`;
   const code = codes[written];
-  const [first, best] = likely[0];
-  const told = `${title}: ${written} of ${places} codes written. Next, in ${where}: code ${code}, which had ${tenth(100 * own[written])} % (${tenth(bits[written])} bits)`;
+  const [first, best] = likely.reduce((a, b) => (b[1] > a[1] ? b : a));
+  const told = `${title}: ${written} of ${places} ${thing}s written. Next, in ${where}: ${value} ${code}, which had ${tenth(100 * own[written])} % (${tenth(bits[written])} bits)`;
   return first === code ? `${told}, the likeliest.` : `${told}; the likeliest, ${first}, had ${tenth(100 * best)} %.`;
 }
 

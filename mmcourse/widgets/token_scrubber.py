@@ -1,4 +1,4 @@
-"""Token scrubber: a Transformer writes a picture, one code after another."""
+"""Token scrubber: a picture is written one code (or one pixel) after another."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,6 +29,8 @@ class TokenScrubber(CourseWidget):
     image_shape = traitlets.List(traitlets.Int()).tag(sync=True)
     swatch_shape = traitlets.List(traitlets.Int()).tag(sync=True)
     titles = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    nouns = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    ordered = traitlets.Bool(False).tag(sync=True)
     sample = traitlets.Int(0).tag(sync=True)
     written = traitlets.Int(0).tag(sync=True)
 
@@ -40,7 +42,8 @@ class TokenScrubber(CourseWidget):
         swatches: Any,
         *,
         titles: Sequence[str],
-        near: int = 5,
+        near: int | None = 5,
+        nouns: tuple[str, str] = ("code", "code"),
         sample: int = 0,
         written: int = 0,
         presets: Sequence[Mapping[str, Any]] = (),
@@ -55,7 +58,8 @@ class TokenScrubber(CourseWidget):
             chances: (samples, places, codes), the model's probabilities before each draw.
             swatches: what each code paints (codes, channels, height, width).
             titles: one for each sample.
-            near: how many of the likeliest codes are listed.
+            near: how many of the likeliest codes are listed; None lists all, by their numbers.
+            nouns: what is written, and what a number of it is called: ("pixel", "level").
             sample, written: shown at first.
             presets: buttons: {"name": …, "note": what to look for, and any of the controls}.
             caption: a sentence below.
@@ -68,10 +72,13 @@ class TokenScrubber(CourseWidget):
         odds = numbers(chances, "chances", "samples, places, codes")
         tiles = pixels(swatches, "swatches", "codes, channels, height, width")
         names = [str(title) for title in titles]
+        ordered, near = near is None, odds.shape[2] if near is None else near
         _check(frames, drawn, odds, tiles, names, near)
+        if len(nouns) != 2 or not all(nouns):
+            raise ValueError(f"nouns must be two words, got {nouns!r}")
         self._palette, self._frames = _paletted(frames)
         self._swatches = tiles
-        order = np.argsort(-odds, axis=-1, kind="stable")[..., :near]
+        order = np.argsort(0 * odds if ordered else -odds, axis=-1, kind="stable")[..., :near]
         line = drawn.reshape(len(drawn), -1).astype(int)
         own = np.take_along_axis(odds, line[..., None], axis=-1)[..., 0]
         best = np.take_along_axis(odds, order, axis=-1)
@@ -85,6 +92,8 @@ class TokenScrubber(CourseWidget):
             image_shape=list(frames.shape[2:]),
             swatch_shape=list(tiles.shape[1:]),
             titles=names,
+            nouns=list(nouns),
+            ordered=ordered,
             sample=sample,
             written=written,
             presets=presets,
@@ -99,14 +108,15 @@ class TokenScrubber(CourseWidget):
         """The sentence of the page."""
         _, rows, columns, _, _ = self.shape
         title, places = self.titles[self.sample], rows * columns
-        bits = -np.log2(self._own[self.sample])
+        (thing, value), bits = self.nouns, -np.log2(self._own[self.sample])
         if self.written == places:
-            return f"{title}: all {places} codes are written, {tenth(bits.sum())} bits in all."
+            return f"{title}: all {places} {thing}s are written, {tenth(bits.sum())} bits in all."
         row, column = divmod(self.written, columns)
         own, code = self._own[self.sample, self.written], self._codes[self.sample, self.written]
-        first, best = (part[self.sample, self.written, 0] for part in (self._likely, self._best))
-        told = f"{title}: {self.written} of {places} codes written. Next, in row {row + 1}, "
-        told += f"column {column + 1}: code {code}, which had {tenth(100 * own)} % "
+        listed, chances = (part[self.sample, self.written] for part in (self._likely, self._best))
+        first, best = listed[chances.argmax()], chances.max()
+        told = f"{title}: {self.written} of {places} {thing}s written. Next, in row {row + 1}, "
+        told += f"column {column + 1}: {value} {code}, which had {tenth(100 * own)} % "
         told += f"({tenth(bits[self.written])} bits)"
         if first == code:
             return told + ", the likeliest."
@@ -125,7 +135,9 @@ class TokenScrubber(CourseWidget):
         drawn = self._codes[self.sample, at]
         paints = [COLORS["orange" if k == drawn else "blue"] for k in likely]
         panels[1].barh([str(k) for k in likely], self._best[self.sample, at][::-1], color=paints)
-        panels[1].set_title("likeliest next codes", fontsize=10)
+        thing, value = self.nouns
+        title = f"chances of the next {thing}" if self.ordered else f"likeliest next {value}s"
+        panels[1].set_title(title, fontsize=10)
         panels[1].set_xlim(0, 1)
         return figure
 

@@ -20,6 +20,7 @@ from mmcourse.generative import (
     bits_per_dim,
     causal_mask,
     from_levels,
+    logistic_levels,
     lstm_cell,
     pixel_log_prob,
     receptive_field,
@@ -29,6 +30,7 @@ from mmcourse.generative import (
 plain = unchecked("mmcourse.generative.autoregressive")
 pixels = unchecked("mmcourse.generative.pixels")
 rnn = unchecked("mmcourse.generative.pixelrnn")
+ordinal = unchecked("mmcourse.generative.ordinal")
 MODELS = [PixelCNN, PlainPixelCNN, PixelRNN]
 
 
@@ -48,10 +50,11 @@ def reach(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return jacobian[0][:, :, :, 0].permute(1, 2, 0, 4, 5, 3).reshape(size, size).abs()
 
 
+@pytest.mark.parametrize("curves", [0, 2])
 @pytest.mark.parametrize("colours", [1, 3])
 @pytest.mark.parametrize("kind", MODELS)
-def test_the_jacobian_is_exactly_triangular(kind: type, colours: int) -> None:
-    model = random_model(kind, colours=colours, width=12).double()
+def test_the_jacobian_is_exactly_triangular(kind: type, colours: int, curves: int) -> None:
+    model = random_model(kind, colours=colours, width=12, curves=curves).double()
     total = sum(reach(model, normal(1, colours, 4, 5, seed=s).double()) for s in range(4))
     size = 20 * colours
     assert torch.equal(total.triu(), torch.zeros(size, size).double())
@@ -66,12 +69,13 @@ def test_a_leak_would_be_seen() -> None:
     assert reach(model, normal(1, 1, 3, 3)).diagonal().max() > 0
 
 
+@pytest.mark.parametrize("curves", [0, 2])
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize(("colours", "height", "width", "levels"), [(1, 2, 2, 3), (3, 1, 2, 2)])
 def test_probabilities_of_all_pictures_sum_to_one(
-    kind: type, colours: int, height: int, width: int, levels: int
+    kind: type, colours: int, height: int, width: int, levels: int, curves: int
 ) -> None:
-    model = random_model(kind, colours=colours, levels=levels)
+    model = random_model(kind, colours=colours, levels=levels, curves=curves)
     numbers = itertools.product(range(levels), repeat=colours * height * width)
     every = torch.tensor(list(numbers)).reshape(-1, colours, height, width)
     log_p = pixel_log_prob(model(from_levels(every, levels)), every)
@@ -217,19 +221,66 @@ def test_log_prob_and_bits_by_hand() -> None:
     assert bits_per_dim(flat, 64).item() == pytest.approx(math.log2(17), rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", [PixelCNN, PixelRNN])
-def test_overfits_one_batch(kind: type) -> None:
+@pytest.mark.parametrize(("kind", "curves"), [(PixelCNN, 0), (PixelRNN, 0), (PixelCNN, 2)])
+def test_overfits_one_batch(kind: type, curves: int) -> None:
     torch.manual_seed(0)
-    model = kind(levels=2, width=12, layers=1, first_kernel=5)
+    model = kind(levels=2, width=12, layers=1, first_kernel=5, curves=curves)
     k = torch.randint(2, (2, 1, 4, 4), generator=torch.Generator().manual_seed(1))
     for step in range(100):
         loss = -pixel_log_prob(model(from_levels(k, 2)), k).mean()
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         with torch.no_grad():  # by the signs alone, ever more slowly
             for weight, gradient in zip(model.parameters(), gradients, strict=True):
-                weight -= 0.03 * 0.97**step * gradient.sign()
+                weight -= (0.01 if curves else 0.03) * 0.97**step * gradient.sign()
     # Two pictures: only log 2 nats, where they first differ, cannot be learned.
     assert math.log(2) - 0.01 < loss.item() < math.log(2) + 0.3
+
+
+def curves(count: int, seed: int = 0) -> list[torch.Tensor]:
+    """Weights, means and log-scales (2, count, 1, 3, 2)."""
+    parts = [normal(2, count, 1, 3, 2, seed=seed + i).double() for i in range(3)]
+    return [parts[0], parts[1], parts[2] - 1]
+
+
+@given(seed=st.integers(0, 99), levels=st.integers(2, 9), count=st.integers(1, 4))
+@settings(max_examples=20)
+def test_curves_by_a_loop_over_levels(seed: int, levels: int, count: int) -> None:
+    weights, means, log_scales = curves(count, seed)
+    found = logistic_levels(weights, means, log_scales, levels).exp()
+    cumulated = torch.zeros(2, 1, 3, 2).double()
+    for k in range(levels):
+        border = from_levels(torch.tensor(k), levels).double() + 1 / (levels - 1)
+        curve = torch.sigmoid((border - means) / log_scales.exp())
+        until = (weights.softmax(1) * curve).sum(1) if k < levels - 1 else 1.0
+        torch.testing.assert_close(found[:, k], until - cumulated, rtol=1e-6, atol=1e-9)
+        cumulated = until
+    torch.testing.assert_close(found.sum(1), torch.ones(2, 1, 3, 2).double())
+
+
+def test_far_and_narrow_curves_are_finite() -> None:
+    means = torch.tensor([-40.0, -1.0, 0.03, 1.0, 40.0]).reshape(5, 1).requires_grad_()
+    for scale in (-30.0, -7.0, 0.0, 20.0):
+        log_scales = torch.full((5, 1), scale, requires_grad=True)
+        log_p = logistic_levels(torch.zeros(5, 1), means, log_scales, 17)
+        assert log_p.isfinite().all()
+        torch.testing.assert_close(log_p.exp().sum(1), torch.ones(5))
+        gradients = torch.autograd.grad(log_p[:, 3].sum(), [means, log_scales])
+        assert all(g.isfinite().all() for g in gradients)
+    sure = logistic_levels(torch.zeros(1, 1), torch.full((1, 1), 0.5), torch.full((1, 1), -7.0), 17)
+    assert sure.argmax() == 12  # 0.5 is level 12 of 17
+    assert sure.exp().max() > 0.99
+
+
+def test_a_curve_has_one_summit_and_knows_its_neighbours() -> None:
+    parts = curves(1, seed=5)
+    p = logistic_levels(*parts, 17)[:, 1:-1]  # the ends also hold all that lies beyond
+    signs = p.diff(dim=1).sign()
+    assert (signs.diff(dim=1) <= 0).all()  # up, then down
+    model = random_model(PixelCNN, levels=17, curves=1)
+    wide = model(normal(1, 1, 3, 3))[:, 1:-1].diff(dim=1).sign().diff(dim=1)
+    assert (wide <= 0).all()
+    free = random_model(PixelCNN, levels=17)(normal(1, 1, 3, 3))[:, 1:-1]
+    assert (free.diff(dim=1).sign().diff(dim=1) > 0).any()
 
 
 def test_bad_input() -> None:
@@ -243,6 +294,12 @@ def test_bad_input() -> None:
         plain.causal_mask("A", 0, 1, (3, 3))
     with rejects("levels"):
         plain.PixelCNN(levels=1)
+    with rejects("curves ≥ 0, got 3, -1"):
+        plain.PixelCNN(levels=3, curves=-1)
+    with rejects("at least 2"):
+        ordinal.logistic_levels(*[torch.zeros(1, 1)] * 3, 1)
+    with rejects("need three tensors"):
+        ordinal.logistic_levels(torch.zeros(1, 2), torch.zeros(1, 1), torch.zeros(1, 2), 3)
     with rejects("divide by 3"):
         rnn.PixelRNN(colours=3, width=32)
     with rejects(r"\(4, …\)"):

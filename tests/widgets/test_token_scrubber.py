@@ -65,6 +65,23 @@ def test_it_says_what_comes_next() -> None:
     assert made.alt == "b: all 4 codes are written, 6.3 bits in all."
 
 
+def test_all_are_listed_by_their_numbers() -> None:
+    chances = CHANCES.copy()
+    chances[0, 1] = [0.125, 0.125, 0.75]
+    words = {**GOOD, "near": None, "nouns": ("pixel", "level"), "written": 1}
+    made = TokenScrubber(PICTURES, CODES, chances, SWATCHES, **words)
+    assert made.shape == [2, 2, 2, 3, 3]
+    assert made._likely[0, 1].tolist() == [0, 1, 2]
+    assert made._best[0, 1].tolist() == [0.125, 0.125, 0.75]
+    assert made.alt == (
+        "a: 1 of 4 pixels written. Next, in row 1, column 2: level 1, which had 12.5 % "
+        "(3.0 bits); the likeliest, 2, had 75.0 %."
+    )
+    assert TokenScrubber(PICTURES, CODES, chances, SWATCHES, **{**words, "written": 4}).alt == (
+        "a: all 4 pixels are written, 7.8 bits in all."
+    )
+
+
 def test_tensors_are_taken() -> None:
     parts = [torch.tensor(part) for part in (PICTURES, CODES, CHANCES, SWATCHES)]
     one, other = (
@@ -105,6 +122,7 @@ def test_it_refuses_parts(place: int, value: Any, message: str) -> None:
         ({"titles": ["a"]}, "titles must name 2 samples, got 1"),
         ({"near": 4}, "near must be from 1 to 3 codes, got 4"),
         ({"near": 0}, "near must be from 1 to 3"),
+        ({"nouns": ("pixel", "")}, "nouns must be two words"),
         ({"written": 5}, "written must be a whole number from 0 to 4"),
         ({"sample": 2}, "sample must be a whole number from 0 to 1"),
         ({"presets": [{"name": "x", "written": 9}]}, "written must be"),
@@ -147,10 +165,12 @@ def test_the_page_reads_what_python_wrote(run) -> None:
     assert frame == np.moveaxis(colours, -1, 0).reshape(-1).tolist()
 
 
-def test_the_page_says_the_same_sentence(run) -> None:
+@pytest.mark.parametrize("near", [5, None])
+def test_the_page_says_the_same_sentence(run, near: int | None) -> None:
+    words = {"near": near} if near else {"near": None, "nouns": ("pixel", "level")}
     for sample in (0, 1):
         for written in range(17):
-            made = tokens(sample=sample, written=written)
+            made = tokens(sample=sample, written=written, **words)
             at = min(written, 15)
             likely = list(
                 zip(
@@ -160,7 +180,7 @@ def test_the_page_says_the_same_sentence(run) -> None:
                 )
             )
             codes, own = made._codes[sample].tolist(), made._own[sample].tolist()
-            given = [made.titles[sample], written, made.shape[2], codes, own, likely]
+            given = [made.titles[sample], written, made.shape[2], codes, own, likely, *made.nouns]
             assert run("m.sentence(...x)", given, widget="token_scrubber") == made._describe()
 
 
@@ -203,3 +223,17 @@ def test_the_drawn_code_is_always_listed(show) -> None:
             expect(widget.locator(".mm-drawn:visible")).to_have_count(1)
             widget.page.keyboard.press("ArrowRight")
         assert slider.get_attribute("aria-valuetext") == "16 of 16"
+
+
+def levels(**options: Any) -> TokenScrubber:
+    return tokens(near=None, nouns=("pixel", "level"), **options)
+
+
+@pytest.mark.browser
+def test_pixels_and_their_levels(show) -> None:
+    with show(levels) as widget:
+        expect(widget.locator(".mm-likely li:visible")).to_have_count(12)
+        expect(widget.locator(".mm-nexts .mm-title")).to_have_text("Chances of the next pixel")
+        expect(widget.locator(".mm-drawn:visible")).to_have_count(1)
+        expect(widget.get_by_label("Pixels written")).to_be_visible()
+        expect(widget.get_by_text("Its levels so far")).to_be_visible()
