@@ -23,6 +23,7 @@ from mmcourse.widgets import (
     LatentPlane,
     MaskedPicture,
     MaskedWords,
+    ModeScrubber,
     NoiseScheduleExplorer,
     PatchAttention,
     PretextGallery,
@@ -32,7 +33,9 @@ from mmcourse.widgets import (
     Retrieval,
     SamplingExplorer,
     SimilarityMatrix,
+    StyleMixer,
     TokenScrubber,
+    TrilemmaTriangle,
     WordAttention,
 )
 
@@ -436,6 +439,60 @@ def latent(**options: Any) -> LatentPlane:
     return LatentPlane(tiles, codes, **named, **options)
 
 
+def ring(**options: Any) -> ModeScrubber:
+    """Two trainings from the middle outwards: to eight modes, and to one of them."""
+    turn = np.arange(64) * np.pi / 4
+    ends = 2 * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+    goals = np.stack([ends, np.broadcast_to(ends[1], ends.shape)])
+    grain = 0.05 * np.random.default_rng(7).uniform(-1, 1, size=(2, 1, 64, 2))
+    samples = goals[:, None] * np.linspace(0, 1, 5).reshape(1, 5, 1, 1) + grain
+    judged = np.broadcast_to(np.linspace(0, 1, 16), (2, 5, 12, 16))
+    presets = [
+        {"name": "All modes", "track": 0, "frame": 4, "note": "A fair share for each."},
+        {"name": "One mode", "track": 1, "frame": 3},
+    ]
+    named = {"names": ["spread", "collapse"], "labels": [f"step {100 * i}" for i in range(5)]}
+    options = {**named, "judged": judged, "frame": 2, "presets": presets, **options}
+    return ModeScrubber(samples, ends[:8], radius=0.3, **options)
+
+
+def mixer(**options: Any) -> StyleMixer:
+    """Three sources: coarse moves a disc, middle sets its width, fine its brightness."""
+    y, x = np.mgrid[0:8, 0:8] / 3.5 - 1
+    three = np.arange(3).reshape(3, 1, 1)
+    places = x - (three - 1) * 0.5
+    gaps = (places**2 + y**2)[:, None, None]
+    widths = np.array([0.1, 0.3, 0.6]).reshape(1, 3, 1, 1, 1)
+    light = np.array([1.0, 1.5, 2.0]).reshape(1, 1, 3, 1, 1)
+    mixtures = (np.exp(-gaps / widths) * light - 1)[:, :, :, None]
+    new = np.stack([0.3 * mixtures[:, 0, 0], mixtures[:, 1, 2]])
+    old = new.reshape(2, 3, 1, 4, 2, 4, 2).mean(axis=(4, 6))
+    presets = [
+        {"name": "All from B", "coarse": 1, "middle": 1, "fine": 1, "note": "A source itself."},
+        {"name": "Only the new", "moment": 0, "alpha": 10},
+    ]
+    named = {"names": ["A", "B", "C"], "moments": ["at first", "at the end"]}
+    named["seen"] = [f"number {i}" for i in range(27)]
+    options = {"middle": 1, "fine": 1, "moment": 1, "alpha": 5, "presets": presets, **options}
+    return StyleMixer(mixtures, old, new, **named, **options)
+
+
+def triangle(**options: Any) -> TrilemmaTriangle:
+    """Four models, two measures; two of them lie close together."""
+    random = np.random.default_rng(11)
+    scores = np.stack([random.uniform(0.1, 0.9, size=(4, 3)), random.uniform(size=(4, 3))])
+    scores[0, 3] = scores[0, 2] + 0.01
+    pictures = np.stack([np.roll(scene(8), 2 * i, axis=-1) for i in range(28)])
+    said = [[[f"{row}-{j} of {part}" for j in range(3)] for row in range(4)] for part in range(2)]
+    presets = [
+        {"name": "No hurry", "third": 0, "note": "Everybody slides down."},
+        {"name": "The other measure", "measure": 1, "model": 3, "third": 2},
+    ]
+    named = {"names": ["fast", "broad", "fine", "finer"], "measures": ["features", "pixels"]}
+    options = {**named, "said": said, "model": 2, "presets": presets, **options}
+    return TrilemmaTriangle(pictures.reshape(4, 7, *pictures.shape[1:]), scores, **options)
+
+
 MAKERS: list[Callable[..., Any]] = [
     attention,
     augmentation,
@@ -447,15 +504,18 @@ MAKERS: list[Callable[..., Any]] = [
     labels,
     latent,
     masked,
+    mixer,
     noise,
     patches,
     pretext,
     prompts,
     retrieval,
+    ring,
     sampling,
     scrubber,
     similarity,
     tokens,
+    triangle,
     words,
 ]
 

@@ -17,6 +17,7 @@ from mmcourse.widgets.label_tree import LabelTree
 from mmcourse.widgets.latent_plane import LatentPlane
 from mmcourse.widgets.masked_picture import MaskedPicture
 from mmcourse.widgets.masked_words import MaskedWords
+from mmcourse.widgets.mode_scrubber import ModeScrubber
 from mmcourse.widgets.noise_schedule_explorer import NoiseScheduleExplorer
 from mmcourse.widgets.patch_attention import PatchAttention
 from mmcourse.widgets.pretext_gallery import PretextGallery
@@ -26,7 +27,9 @@ from mmcourse.widgets.prompt_grid import PromptGrid
 from mmcourse.widgets.retrieval import Retrieval
 from mmcourse.widgets.sampling_explorer import SamplingExplorer
 from mmcourse.widgets.similarity_matrix import SimilarityMatrix
+from mmcourse.widgets.style_mixer import StyleMixer
 from mmcourse.widgets.token_scrubber import TokenScrubber
+from mmcourse.widgets.trilemma_triangle import TrilemmaTriangle
 from mmcourse.widgets.word_attention import WordAttention
 
 __all__ = [
@@ -41,6 +44,7 @@ __all__ = [
     "LatentPlane",
     "MaskedPicture",
     "MaskedWords",
+    "ModeScrubber",
     "NoiseScheduleExplorer",
     "PatchAttention",
     "PretextGallery",
@@ -50,6 +54,8 @@ __all__ = [
     "Retrieval",
     "SamplingExplorer",
     "SimilarityMatrix",
+    "StyleMixer",
     "TokenScrubber",
+    "TrilemmaTriangle",
     "WordAttention",
 ]
