@@ -72,13 +72,11 @@ class TokenScrubber(CourseWidget):
         odds = numbers(chances, "chances", "samples, places, codes")
         tiles = pixels(swatches, "swatches", "codes, channels, height, width")
         names = [str(title) for title in titles]
-        ordered, near = near is None, odds.shape[2] if near is None else near
-        _check(frames, drawn, odds, tiles, names, near)
-        if len(nouns) != 2 or not all(nouns):
-            raise ValueError(f"nouns must be two words, got {nouns!r}")
+        ordered, listed = near is None, odds.shape[2] if near is None else near
+        _check(frames, drawn, odds, tiles, names, listed, nouns)
         self._palette, self._frames = _paletted(frames)
         self._swatches = tiles
-        order = np.argsort(0 * odds if ordered else -odds, axis=-1, kind="stable")[..., :near]
+        order = np.argsort(0 * odds if ordered else -odds, axis=-1, kind="stable")[..., :listed]
         line = drawn.reshape(len(drawn), -1).astype(int)
         own = np.take_along_axis(odds, line[..., None], axis=-1)[..., 0]
         best = np.take_along_axis(odds, order, axis=-1)
@@ -88,7 +86,7 @@ class TokenScrubber(CourseWidget):
         data += line.astype("<u2").tobytes() + order.astype("<u2").tobytes()
         super().__init__(
             data=data + halves(own) + halves(best),
-            shape=[*drawn.shape, odds.shape[2], near],
+            shape=[*drawn.shape, odds.shape[2], listed],
             image_shape=list(frames.shape[2:]),
             swatch_shape=list(tiles.shape[1:]),
             titles=names,
@@ -154,6 +152,7 @@ def _check(
     swatches: np.ndarray,
     titles: list[str],
     near: int,
+    nouns: tuple[str, str],
 ) -> None:
     samples, places, count = len(codes), codes[0].size, chances.shape[2]
     if frames.shape[:2] != (samples, places + 1):
@@ -178,6 +177,8 @@ def _check(
         raise ValueError(f"titles must name {samples} samples, got {len(titles)}: {titles}")
     if not 1 <= near <= count:
         raise ValueError(f"near must be from 1 to {count} codes, got {near}")
+    if len(nouns) != 2 or not all(nouns):
+        raise ValueError(f"nouns must be two words, got {nouns!r}")
 
 
 def _paletted(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
