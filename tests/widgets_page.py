@@ -457,22 +457,21 @@ def ring(**options: Any) -> ModeScrubber:
 
 
 def mixer(**options: Any) -> StyleMixer:
-    """Three sources: coarse moves a disc, middle sets its width, fine its brightness."""
+    """Four sources: coarse moves a disc, middle sets its width, fine its brightness."""
     y, x = np.mgrid[0:8, 0:8] / 3.5 - 1
-    three = np.arange(3).reshape(3, 1, 1)
-    places = x - (three - 1) * 0.5
+    places = x - (np.arange(4).reshape(4, 1, 1) - 1.5) * 0.4
     gaps = (places**2 + y**2)[:, None, None]
-    widths = np.array([0.1, 0.3, 0.6]).reshape(1, 3, 1, 1, 1)
-    light = np.array([1.0, 1.5, 2.0]).reshape(1, 1, 3, 1, 1)
+    widths = np.array([0.1, 0.25, 0.4, 0.6]).reshape(1, 4, 1, 1, 1)
+    light = np.array([1.0, 1.3, 1.6, 2.0]).reshape(1, 1, 4, 1, 1)
     mixtures = (np.exp(-gaps / widths) * light - 1)[:, :, :, None]
     new = np.stack([0.3 * mixtures[:, 0, 0], mixtures[:, 1, 2]])
-    old = new.reshape(2, 3, 1, 4, 2, 4, 2).mean(axis=(4, 6))
+    old = new.reshape(2, 4, 1, 4, 2, 4, 2).mean(axis=(4, 6))
     presets = [
         {"name": "All from B", "coarse": 1, "middle": 1, "fine": 1, "note": "A source itself."},
-        {"name": "Only the new", "moment": 0, "alpha": 10},
+        {"name": "Only the new", "coarse": 0, "moment": 0, "alpha": 10},
     ]
-    named = {"names": ["A", "B", "C"], "moments": ["at first", "at the end"]}
-    named["seen"] = [f"number {i}" for i in range(27)]
+    named = {"names": list("ABCD"), "moments": ["at first", "at the end"]}
+    named["seen"] = [f"number {i}" for i in range(64)]
     options = {"middle": 1, "fine": 1, "moment": 1, "alpha": 5, "presets": presets, **options}
     return StyleMixer(mixtures, old, new, **named, **options)
 

@@ -50,9 +50,13 @@ class StyleMixer(CourseWidget):
         names: Sequence[str],
         moments: Sequence[str],
         seen: Sequence[str] = (),
+        coarse: int = 0,
+        middle: int = 0,
+        fine: int = 0,
+        moment: int = 0,
+        alpha: int = 0,
         presets: Sequence[Mapping[str, Any]] = (),
         caption: str = "",
-        **shown: int,
     ) -> None:
         """Show mixtures and a fade.
 
@@ -65,9 +69,9 @@ class StyleMixer(CourseWidget):
             names: of the n sources, short.
             moments: names of the moments.
             seen: what each mixture shows, n³ phrases, the fine source changing fastest; or none.
+            coarse, middle, fine, moment, alpha: shown at first.
             presets: buttons: {"name": …, "note": what to look for, and any of the controls}.
             caption: a sentence below.
-            shown: the controls' values at first.
 
         Raises:
             ValueError: pictures that are no such, or other arguments that do not fit them.
@@ -80,25 +84,21 @@ class StyleMixer(CourseWidget):
         small, large = self._old.shape, self._new.shape
         if (*small[:3], 2 * small[3], 2 * small[4]) != large:
             raise ValueError(f"new must be old at twice the size, got {large} for {small}")
-        said, whens = [str(name) for name in names], [str(moment) for moment in moments]
-        phrases = [str(phrase) for phrase in seen]
-        for name, words, wanted in (
-            ("names", said, count),
-            ("moments", whens, small[0]),
-            ("seen", phrases, count**3 if phrases else 0),
-        ):
-            if len(words) != wanted:
-                raise ValueError(f"{name} must hold {wanted} texts, got {len(words)}")
+        phrases = _texts("seen", seen, count**3 if seen else 0)
         super().__init__(
             data=b"".join(part.tobytes() for part in (self._mixtures, self._old, self._new)),
             shape=[count, *self._mixtures.shape[3:]],
             fades=list(small),
-            names=said,
-            moments=whens,
+            names=_texts("names", names, count),
+            moments=_texts("moments", moments, small[0]),
             seen=phrases,
+            coarse=coarse,
+            middle=middle,
+            fine=fine,
+            moment=moment,
+            alpha=alpha,
             presets=presets,
             caption=caption,
-            **shown,
         )
 
     def _limits(self, state: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
@@ -126,3 +126,10 @@ class StyleMixer(CourseWidget):
         mixture = self._mixtures[self.coarse, self.middle, self.fine]
         titles = [*self.names, "the mixture"]
         return image_grid(np.stack([*sources, mixture]) / 127.5 - 1, titles=titles)
+
+
+def _texts(name: str, given: Sequence[str], wanted: int) -> list[str]:
+    """So many texts, or a ValueError."""
+    if len(given) != wanted:
+        raise ValueError(f"{name} must hold {wanted} texts, got {len(given)}")
+    return [str(text) for text in given]

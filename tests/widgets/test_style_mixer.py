@@ -32,7 +32,7 @@ def test_pictures_are_kept_in_their_order() -> None:
 
 def test_it_says_what_is_seen() -> None:
     made = mixer(coarse=2, middle=0, fine=1, moment=1, alpha=3)
-    wanted = "Styles: coarse from C, middle from A, fine from B; the picture shows number 19. "
+    wanted = "Styles: coarse from C, middle from A, fine from B; the picture shows number 33. "
     wanted += "Fade, at the end: α = 0.3, that is 0.7 of the old and 0.3 of the new."
     assert made.alt == wanted
     bare = StyleMixer(MIXTURES, OLD, NEW, **GOOD, alpha=10)
@@ -104,7 +104,7 @@ def test_a_source_is_chosen_for_a_band(show) -> None:
         said = widget.locator(".mm-summary")
         changes(widget, widget.locator(".mm-film").nth(1).locator("canvas").nth(2).click)
         expect(said).to_contain_text("coarse from A, middle from C, fine from B")
-        expect(widget.locator("figcaption")).to_have_text("A · C · B: number 7")
+        expect(widget.locator("figcaption")).to_have_text("A · C · B: number 9")
         # One source is outlined for each band, and none in the films of the fade.
         expect(widget.locator(".mm-film .mm-on")).to_have_count(3)
 
