@@ -29,7 +29,7 @@ function render({ model, el }) {
   const bars = make("svg:svg", { class: "mm-counts", role: "img" });
   const parts = [["mm-good", "good sample", 0], ["mm-stray", "stray sample", 1], ["mm-mode", "a mode of the data", 2]];
   const items = parts.map(([kind, words, shape]) => make("li", {}, sample(kind, shape), words));
-  if (rows) items.push(make("li", {}, make("span", { class: "mm-shade", "aria-hidden": "true" }), "the darker, the more real to the discriminator"));
+  if (rows) items.push(make("li", {}, make("span", { class: "mm-shade", "aria-hidden": "true" }), "the stronger the shade, the more real to the discriminator"));
   const key = make("ul", { class: "mm-legend" }, ...items);
   const button = player(view, { now, go, last, pace: 6000 / frames });
 
