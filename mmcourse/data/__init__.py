@@ -3,6 +3,16 @@
 from mmcourse.data.cache import DataError, cache_folder
 from mmcourse.data.captions import LANGUAGES, caption, parse, vocabulary
 from mmcourse.data.digits import Digits, digits
+from mmcourse.data.modalities import (
+    MODALITIES,
+    NOTE_WORDS,
+    SHOWS,
+    SIGNS,
+    machine_features,
+    observe_machines,
+    read_note,
+)
+from mmcourse.data.observations import Observations
 from mmcourse.data.openmoji import LICENSE_NOTE, OpenMoji
 from mmcourse.data.oracle import describe, describe_all
 from mmcourse.data.renderer import render
@@ -22,6 +32,7 @@ from mmcourse.data.scenes import (
     score,
 )
 from mmcourse.data.shapes import Shapes
+from mmcourse.data.synthetic_study import STUDY_GROUPS, STUDY_MODALITIES, synthetic_study
 from mmcourse.data.text import WordTokenizer
 
 __all__ = [
@@ -30,14 +41,21 @@ __all__ = [
     "HELD_OUT",
     "LANGUAGES",
     "LICENSE_NOTE",
+    "MODALITIES",
+    "NOTE_WORDS",
     "PLAIN_COLORS",
     "PLAIN_SHAPES",
     "RELATIONS",
     "SHAPES",
+    "SHOWS",
+    "SIGNS",
     "SIZES",
+    "STUDY_GROUPS",
+    "STUDY_MODALITIES",
     "DataError",
     "Digits",
     "Object_",
+    "Observations",
     "OpenMoji",
     "Scene",
     "Shapes",
@@ -48,11 +66,15 @@ __all__ = [
     "describe",
     "describe_all",
     "digits",
+    "machine_features",
     "matches",
+    "observe_machines",
     "parse",
     "place",
+    "read_note",
     "render",
     "sample_scene",
     "score",
+    "synthetic_study",
     "vocabulary",
 ]
