@@ -64,7 +64,7 @@ function render({ model, el }) {
     controls(button, slide),
     make(
       "div",
-      { class: "mm-writing" },
+      { class: ordered ? "mm-writing mm-longer" : "mm-writing" },
       figure("The picture so far", seen.node),
       figure(`Its ${value}s so far`, grid.node),
       make("div", { class: "mm-nexts" }, title, list),
