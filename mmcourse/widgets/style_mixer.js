@@ -30,7 +30,7 @@ function render({ model, el }) {
   );
   const mixed = picture(shape);
   const told = make("figcaption");
-  const figure = make("figure", {}, mixed.node, told);
+  const figure = make("figure", { class: "mm-mixed" }, mixed.node, told);
 
   // ---- fade ----
   const strip = (index) => cut(starts[1], index, size(small));
