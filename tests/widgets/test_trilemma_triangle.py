@@ -34,7 +34,7 @@ def test_it_says_what_is_seen() -> None:
         "a, by features: quality 0.50 (F 40), coverage 0.25 (25 %), speed 1.00 (1 ms). "
         "With the weights 1 : 1 : 1 its mean score is 0.58, number 1 of 2."
     )
-    only_quality = {"model": 0, "first": 3, "second": 0, "third": 0}
+    only_quality: dict[str, Any] = {"model": 0, "first": 3, "second": 0, "third": 0}
     other = TrilemmaTriangle(PICTURES, SCORES, **GOOD, **only_quality)
     assert other.alt.endswith("weights 3 : 0 : 0 its mean score is 0.50, number 2 of 2.")
 
