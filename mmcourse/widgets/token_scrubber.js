@@ -14,7 +14,7 @@ function render({ model, el }) {
   const go = (written) => view.set({ written });
 
   const seen = picture(shape);
-  const grid = board(rows, columns, tile, (place) => go(place));
+  const grid = board(rows, columns, tile, codes, (place) => go(place));
   const list = make("ol", { class: ordered ? "mm-likely mm-all" : "mm-likely" });
   const title = make("p", { class: "mm-title" });
   const bars = Array.from({ length: near + 1 }, () => likelyRow(tile));
@@ -149,11 +149,12 @@ function likelyRow(tile) {
 }
 
 // The grid of numbers; a click goes to a place. Colours are those of the codes, in every theme.
-function board(rows, columns, tile, pick) {
+function board(rows, columns, tile, count, pick) {
   const canvas = make("canvas", { class: "mm-board", role: "img" });
   const scale = Math.max(24, Math.round(480 / columns));
   [canvas.width, canvas.height] = [columns * scale, rows * scale];
   const context = canvas.getContext("2d");
+  const letter = count > 100 ? 0.36 : 0.56; // of a tile: the fewer digits, the larger
   canvas.addEventListener("click", (event) => {
     const box = canvas.getBoundingClientRect();
     const inside = (share, count) => clamp(Math.floor(share * count), 0, count - 1);
@@ -164,7 +165,7 @@ function board(rows, columns, tile, pick) {
   const show = (codes, written, swatch, text) => {
     canvas.setAttribute("aria-label", text);
     context.imageSmoothingEnabled = false;
-    context.font = `600 ${Math.round(0.36 * scale)}px system-ui, sans-serif`;
+    context.font = `600 ${Math.round(letter * scale)}px system-ui, sans-serif`;
     [context.textAlign, context.textBaseline, context.lineJoin] = ["center", "middle", "round"];
     codes.forEach((code, i) => {
       const [x, y] = [(i % columns) * scale, Math.floor(i / columns) * scale];
