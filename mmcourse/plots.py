@@ -16,13 +16,14 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import torch
 from cycler import cycler
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
+
+from mmcourse.pace import lesson_timer as lesson_timer
 
 COLORS = {
     "blue": "#0072B2",
@@ -281,26 +282,6 @@ def show_table(rows: Sequence[Sequence[Any]], header: Sequence[str], caption: st
             f"<tbody>{body}</tbody></table></div>"
         )
     )
-
-
-class lesson_timer:
-    """Measures a lesson: make it first, ``report()`` last."""
-
-    def __init__(self) -> None:
-        from mmcourse.training import Stopwatch
-
-        self._watch = Stopwatch()
-
-    def report(self) -> None:
-        """Print what this run of the lesson took, and on which software and device."""
-        from mmcourse.training import pick_device
-
-        read = self._watch.read()
-        print(
-            f"This lesson took {read['wall_s']:.0f} s ({read['cpu_s']:.0f} CPU seconds) and at "
-            f"most {read['peak_gb']:.1f} GB of memory\nwith torch {torch.__version__}, "
-            f"{torch.get_num_threads()} threads, device {pick_device()}."
-        )
 
 
 def _array(values: Any) -> np.ndarray:

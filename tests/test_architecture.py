@@ -18,9 +18,18 @@ CHAPTERS = [
     "generative",
     "diffusion",
 ]
-SERVICES = {"data", "training", "plots", "weights", "widgets", "grading"}
+SERVICES = {"data", "training", "pace", "plots", "weights", "widgets", "grading"}
 # Chapters compute; what a lesson shows, trains or loads is composed in the lesson.
-FORBIDDEN_IN_CHAPTERS = {"training", "plots", "widgets", "grading", "data", "cli", "recipes"}
+FORBIDDEN_IN_CHAPTERS = {
+    "training",
+    "pace",
+    "plots",
+    "widgets",
+    "grading",
+    "data",
+    "cli",
+    "recipes",
+}
 ALLOWED_OUTSIDE = {"torch", "einops", "jaxtyping"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -252,13 +252,15 @@ def test_lessons_keep_to_their_budget(book: Path) -> None:
     """120 s of one core and 2 GB; here a quarter more, since machines differ.
 
     What counts are the seconds of the processor: lessons run two at a time, and a lesson that
-    has to wait for another one costs nobody more.
+    has to wait for another one costs nobody more. A machine that is slow for the time being
+    says so by its pace, and gets as much more.
     """
     for path in sorted((book / "notebooks").glob("*.html")):
         took = re.search(
-            r"This lesson took \d+ s \((\d+) CPU seconds\) and at\s+most ([\d.]+) GB",
+            r"This lesson took \d+ s \((\d+) CPU seconds at ([\d.]+) times the usual pace\) and "
+            r"at\s+most ([\d.]+) GB",
             path.read_text(encoding="utf-8"),
         )
         assert took, f"{path.name} does not report its time"
-        assert int(took[1]) <= 150, path.name
-        assert float(took[2]) <= 2.0, path.name
+        assert int(took[1]) * min(float(took[2]), 1) <= 150, path.name
+        assert float(took[3]) <= 2.0, path.name
