@@ -132,14 +132,24 @@ def open_page(
         context.close()
 
 
-def violations(page: Page, context: Any = None) -> list[str]:
-    """What axe-core finds wrong with a page: one line each, empty where all is well."""
+def violations(page: Page, context: Any = None, *, contrast: bool | None = None) -> list[str]:
+    """What axe-core finds wrong with a page: one line each, empty where all is well.
+
+    Args:
+        page: opened.
+        context: a selector of the part that is looked at; None: all.
+        contrast: True asks for the contrast of colours alone, False for all but that.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
     # Without "preload": axe would ask for the style sheets again, which file:// forbids.
-    options = {"resultTypes": ["violations"], "preload": False}
+    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
+    if contrast:
+        options["runOnly"] = ["color-contrast"]
+    elif contrast is not None:
+        options["rules"] = {"color-contrast": {"enabled": False}}
     found = Axe().run(page, context=context, options=options).response["violations"]
     return [
-        f"{one['id']}: {one['help']} — {[node['target'] for node in one['nodes']][:3]}"
+        f"{one['id']}: {one['help']} — {[node['html'][:120] for node in one['nodes']][:3]}"
         for one in found
     ]

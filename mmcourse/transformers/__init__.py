@@ -1,5 +1,6 @@
 """Transformers: attention, positions and blocks."""
 
+from mmcourse.multimodal.decoding import beam_search, greedy_search
 from mmcourse.transformers.attention import (
     MultiHeadAttention,
     causal_mask,
@@ -13,7 +14,6 @@ from mmcourse.transformers.bert import Bert, BertOutput, pretraining_loss
 from mmcourse.transformers.block import FeedForward, TransformerBlock
 from mmcourse.transformers.cache import KeyValueCache
 from mmcourse.transformers.decoder import DecoderBlock
-from mmcourse.transformers.decoding import beam_search, greedy_search
 from mmcourse.transformers.generation import (
     keep_top_k,
     keep_top_p,

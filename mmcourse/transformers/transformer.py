@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mmcourse.multimodal.decoding import beam_search, greedy_search
 from mmcourse.multimodal.ids import check_ids
 from mmcourse.transformers.attention import MASK, causal_mask
 from mmcourse.transformers.block import TransformerBlock
 from mmcourse.transformers.decoder import DecoderBlock, Stepper
-from mmcourse.transformers.decoding import beam_search, greedy_search
 from mmcourse.transformers.positions import sinusoidal_positions
 from mmcourse.weights import load_strict, read_checkpoint
 

@@ -77,11 +77,10 @@ class TokenScrubber(CourseWidget):
         self._palette, self._frames = _paletted(frames)
         self._swatches = tiles
         order = np.argsort(0 * odds if ordered else -odds, axis=-1, kind="stable")[..., :listed]
-        line = drawn.reshape(len(drawn), -1).astype(int)
+        self._codes = line = drawn.reshape(len(drawn), -1).astype(int)
         own = np.take_along_axis(odds, line[..., None], axis=-1)[..., 0]
         best = np.take_along_axis(odds, order, axis=-1)
-        self._codes, self._likely = line, order
-        self._own, self._best = (_rounded(part) for part in (own, best))
+        self._likely, self._own, self._best = order, _rounded(own), _rounded(best)
         data = self._palette.tobytes() + self._frames.tobytes() + tiles.tobytes()
         data += line.astype("<u2").tobytes() + order.astype("<u2").tobytes()
         super().__init__(

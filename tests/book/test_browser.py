@@ -7,8 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser import launch, open_page
+from browser import launch, open_page, violations
 from playwright.sync_api import Browser, Locator, Page
 
 ROOT = Path(__file__).parents[2]
@@ -65,20 +64,6 @@ ONE_OF_EACH = """() => {
     seen.add(key);
   }
 }"""
-
-
-def violations(page: Page, *, contrast: bool) -> list[str]:
-    """What axe-core says of the colours alone, or of everything but the colours."""
-    options: dict[str, object] = {"preload": False, "resultTypes": ["violations"]}
-    if contrast:
-        options["runOnly"] = ["color-contrast"]
-    else:
-        options["rules"] = {"color-contrast": {"enabled": False}}
-    found = Axe().run(page, options=options)
-    return [
-        f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes']][:3]}"
-        for one in found.response["violations"]
-    ]
 
 
 def check_access(page: Page) -> None:
