@@ -44,7 +44,8 @@ def logistic_levels(
         shapes = [tuple(x.shape) for x in (weights, means, log_scales)]
         raise ValueError(f"need three tensors (batch, curves, …), got {shapes}")
     step = 2 / (levels - 1)
-    borders = (torch.arange(levels - 1, device=means.device) + 0.5) * step - 1
+    dtype = torch.promote_types(means.dtype, torch.float32)  # bfloat16 cannot hold the borders
+    borders = (torch.arange(levels - 1, dtype=dtype, device=means.device) + 0.5) * step - 1
     narrow = torch.exp(-log_scales.clamp(min=-7))
     z = (borders.reshape(-1, *[1] * means.ndim) - means) * narrow  # (levels − 1, batch, curves, …)
     below, above = F.logsigmoid(z), F.logsigmoid(-z)
