@@ -12,17 +12,22 @@ from ipywidgets.embed import dependency_state, embed_data
 from playwright.sync_api import Locator, Page, expect
 
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
+from mmcourse.trends import TENNIS, Answer, Concept, Parts, scripted_parts, see_think_confirm
 from mmcourse.widgets import (
     AttentionExplorer,
     AugmentationPlayground,
+    BudgetPlanner,
+    CapacityGrid,
     CodebookExplorer,
     DenoisingScrubber,
+    DescentExplorer,
     FlowScrubber,
     GuidanceGrid,
     LabelTree,
     LatentPlane,
     MaskedPicture,
     MaskedWords,
+    ModalityBoard,
     ModeScrubber,
     NoiseScheduleExplorer,
     PatchAttention,
@@ -35,6 +40,7 @@ from mmcourse.widgets import (
     SimilarityMatrix,
     StyleMixer,
     TokenScrubber,
+    TraceViewer,
     TrilemmaTriangle,
     WordAttention,
 )
@@ -492,11 +498,133 @@ def triangle(**options: Any) -> TrilemmaTriangle:
     return TrilemmaTriangle(pictures.reshape(4, 7, *pictures.shape[1:]), scores, **options)
 
 
+def board(**options: Any) -> ModalityBoard:
+    """Two models, two levels of noise, two examples; the more is on, the more is right."""
+    states = np.indices((3, 3, 3, 3))
+    known = np.where(states > 0, 3 - states, 0).sum(axis=0) / 8
+    shares = np.stack([0.5 + 0.3 * known, 0.5 + 0.5 * known])
+    pictures = np.stack([np.roll(scene(16), 4 * i, axis=-1) for i in range(4)])
+    time = np.linspace(0, 1, 64)
+    sounds = np.stack([np.sin(2 * np.pi * (4 + 2 * i) * time) for i in range(4)])
+    gauges = np.stack([np.stack([time - 0.5, np.sin(20 * time + i)]) for i in range(4)])
+    examples = {
+        "notes": [[f"note {i} at level {k}" for k in range(2)] for i in range(2)],
+        "pictures": pictures.reshape(2, 2, 3, 16, 16),
+        "sounds": sounds.reshape(2, 2, 64),
+        "gauges": gauges.reshape(2, 2, 2, 64),
+        "truths": ["truth 0", "truth 1"],
+    }
+    presets = [
+        {"name": "All clean", "text": 1, "image": 1, "audio": 1, "sensor": 1},
+        {"name": "One left", "text": 0, "image": 2, "audio": 0, "sensor": 0, "note": "Who copes?"},
+    ]
+    named = {"models": ["early", "late"], "levels": ["clean", "noisy"], "audio": 2}
+    return ModalityBoard(shares, **{**named, **examples, "presets": presets, **options})
+
+
+def capacity(**options: Any) -> CapacityGrid:
+    """Two kinds of noise, three widths; without noise two of the four shares are missing."""
+    random = np.random.default_rng(21)
+    shares = np.sort(random.uniform(size=(2, 3, 3, 4, 4)), axis=3)
+    shares[:, 0, :, :, 2:] = np.nan
+    names = {"kinds": ["noisy pictures", "noisy labels"], "noises": ["0%", "40%", "80%"]}
+    names |= {"widths": ["4", "16", "64"], "moments": [f"pass {k}" for k in (1, 3, 8, 20)]}
+    names |= {"tracks": ["new digits", "real examples", "noise as told", "noise resisted"]}
+    presets = [
+        {"name": "Early", "moment": 0, "note": "Nothing is stored yet."},
+        {"name": "By heart", "moment": 3, "track": 2, "noise": 2, "width": 2},
+    ]
+    options = {
+        **names,
+        "kind": 1,
+        "noise": 1,
+        "width": 1,
+        "moment": 1,
+        "presets": presets,
+        **options,
+    }
+    return CapacityGrid(shares, **options)
+
+
+def descent(**options: Any) -> DescentExplorer:
+    """Six points of a parabola, fitted worst by as many features; and calmer with ridge."""
+    x, grid = np.linspace(-0.9, 0.9, 6), np.linspace(-1, 1, 41)
+    sizes = [1, 3, 6, 9, 40]
+    swing = np.array([[0.5, 0.2, 4.0, 0.8, 0.3], [0.5, 0.2, 0.3, 0.3, 0.2]])
+    fits = grid**2 + swing[..., None] * np.sin(9 * grid)
+    presets = [
+        {"name": "Just enough", "size": 2, "method": 0, "note": "The worst of all."},
+        {"name": "Ridge", "size": 3, "method": 1},
+    ]
+    parts: dict[str, Any] = {
+        "grid": grid,
+        "truth": grid**2,
+        "points": np.stack([x, x**2], axis=-1),
+        "sizes": sizes,
+        "methods": ["no ridge", "ridge λ = 0.1"],
+        "train_error": np.maximum(0, [[0.3, 0.1, 0, 0, 0], [0.3, 0.1, 0.05, 0.04, 0.02]]),
+        "test_error": swing**2 / 2,
+        "size": 1,
+        "presets": presets,
+    }
+    return DescentExplorer(fits, **{**parts, **options})
+
+
+def planner(**options: Any) -> BudgetPlanner:
+    """A published law and a small one, with ranges of their own."""
+    laws = {
+        "Besiroglu": (1.8172, 482.01, 2085.43, 0.3478, 0.3658),
+        "ours": (0.6, 31, 92, 0.7, 0.66),
+    }
+    presets = [
+        {"name": "GPT-3", "law": 0, "budget": 22, "size": 85, "note": "Is a smaller one better?"},
+        {"name": "Ours", "law": 1, "budget": 12, "size": 30},
+    ]
+    ranges = [((18, 26), (7, 13)), ((5, 11), (2, 6))]
+    given = {"units": ["tokens", "questions"], "budget": 22, "size": 85, "presets": presets}
+    return BudgetPlanner(laws, ranges=ranges, **{**given, **options})
+
+
+def traces(**options: Any) -> TraceViewer:
+    """A disc whose colour is guessed first, with and without a verifier, and the tennis court."""
+    boxes = ((2, 4, 14, 18), (-4, -4, 10, 8), (10, 10, 22, 22))
+    concepts = [Concept("disc", 1 - i / 4, box) for i, box in enumerate(boxes)]
+
+    def predict(question: str, context: Sequence[str]) -> Answer:
+        blue = len(context) > 2
+        return Answer("blue", "It is blue.") if blue else Answer("red", "It is red.")
+
+    parts = Parts(
+        detect=lambda image: concepts,
+        describe=lambda image, one: f"A disc, {one.confidence:g}." if one else "Three discs.",
+        attend=lambda question, left, context: 0,
+        predict=predict,
+        verify=lambda image, sentence: 0.9 if "blue" in sentence else -0.2,
+    )
+    checked = see_think_confirm(0, "What colour is it?", parts)
+    believed = see_think_confirm(0, "What colour is it?", parts._replace(verify=None))
+    tennis = see_think_confirm(0, TENNIS.question, scripted_parts(TENNIS))
+    cases = [
+        {"name": "Disc", "trace": checked, "truth": "blue", "picture": 0},
+        {"name": "Disc, believed", "trace": believed, "truth": "blue", "picture": 0},
+        {"name": "Tennis", "trace": tennis, "truth": TENNIS.truth},
+    ]
+    presets = [
+        {"name": "Refused", "case": 0, "step": 4, "note": "It does not fit the picture."},
+        {"name": "Believed", "case": 1, "step": 4},
+    ]
+    state = {"step": 6, "presets": presets, **options}
+    return TraceViewer(cases, scene(24)[None], **state)
+
+
 MAKERS: list[Callable[..., Any]] = [
     attention,
     augmentation,
+    board,
+    capacity,
     codebook,
     comparison,
+    descent,
     flow,
     guidance,
     holes,
@@ -506,6 +634,7 @@ MAKERS: list[Callable[..., Any]] = [
     mixer,
     noise,
     patches,
+    planner,
     pretext,
     prompts,
     retrieval,
@@ -514,6 +643,7 @@ MAKERS: list[Callable[..., Any]] = [
     scrubber,
     similarity,
     tokens,
+    traces,
     triangle,
     words,
 ]

@@ -9,14 +9,18 @@ with alternative text, for readers that run no JavaScript.
 from mmcourse.widgets.attention_explorer import AttentionExplorer
 from mmcourse.widgets.augmentation_playground import AugmentationPlayground
 from mmcourse.widgets.base import CourseWidget
+from mmcourse.widgets.budget_planner import BudgetPlanner
+from mmcourse.widgets.capacity_grid import CapacityGrid
 from mmcourse.widgets.codebook_explorer import CodebookExplorer
 from mmcourse.widgets.denoising_scrubber import DenoisingScrubber
+from mmcourse.widgets.descent_explorer import DescentExplorer
 from mmcourse.widgets.flow_scrubber import FlowScrubber
 from mmcourse.widgets.guidance_grid import GuidanceGrid
 from mmcourse.widgets.label_tree import LabelTree
 from mmcourse.widgets.latent_plane import LatentPlane
 from mmcourse.widgets.masked_picture import MaskedPicture
 from mmcourse.widgets.masked_words import MaskedWords
+from mmcourse.widgets.modality_board import ModalityBoard
 from mmcourse.widgets.mode_scrubber import ModeScrubber
 from mmcourse.widgets.noise_schedule_explorer import NoiseScheduleExplorer
 from mmcourse.widgets.patch_attention import PatchAttention
@@ -29,21 +33,26 @@ from mmcourse.widgets.sampling_explorer import SamplingExplorer
 from mmcourse.widgets.similarity_matrix import SimilarityMatrix
 from mmcourse.widgets.style_mixer import StyleMixer
 from mmcourse.widgets.token_scrubber import TokenScrubber
+from mmcourse.widgets.trace_viewer import TraceViewer
 from mmcourse.widgets.trilemma_triangle import TrilemmaTriangle
 from mmcourse.widgets.word_attention import WordAttention
 
 __all__ = [
     "AttentionExplorer",
     "AugmentationPlayground",
+    "BudgetPlanner",
+    "CapacityGrid",
     "CodebookExplorer",
     "CourseWidget",
     "DenoisingScrubber",
+    "DescentExplorer",
     "FlowScrubber",
     "GuidanceGrid",
     "LabelTree",
     "LatentPlane",
     "MaskedPicture",
     "MaskedWords",
+    "ModalityBoard",
     "ModeScrubber",
     "NoiseScheduleExplorer",
     "PatchAttention",
@@ -56,6 +65,7 @@ __all__ = [
     "SimilarityMatrix",
     "StyleMixer",
     "TokenScrubber",
+    "TraceViewer",
     "TrilemmaTriangle",
     "WordAttention",
 ]
