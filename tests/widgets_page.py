@@ -581,7 +581,7 @@ def planner(**options: Any) -> BudgetPlanner:
         {"name": "Ours", "law": 1, "budget": 12, "size": 30},
     ]
     ranges = [((18, 26), (7, 13)), ((5, 11), (2, 6))]
-    given = {"units": ["tokens", "questions"], "budget": 22, "size": 85, "presets": presets}
+    given = {"units": ["tokens", "questions"], "budget": 20, "size": 60, "presets": presets}
     return BudgetPlanner(laws, ranges=ranges, **{**given, **options})
 
 
@@ -701,7 +701,8 @@ PICTURES = """host => {
   const canvases = Array.from(host.querySelectorAll("canvas"))
     .filter((c) => !c.closest("[hidden]")).map((c) => c.toDataURL());
   const curves = Array.from(host.querySelectorAll("svg:not(.mm-swatch)"), (s) => s.innerHTML);
-  const drawn = [...canvases, ...curves];
+  const bars = Array.from(host.querySelectorAll(".mm-shares, .mm-capacity"), (b) => b.innerHTML);
+  const drawn = [...canvases, ...curves, ...bars];
   return drawn.length ? drawn : Array.from(host.querySelectorAll("ol"), (o) => o.innerHTML); }"""
 DESCRIPTIONS = """host => Array.from(host.querySelectorAll("[role=img]"))
   .filter((node) => !node.closest("[hidden]")).map((node) => node.getAttribute("aria-label"))"""

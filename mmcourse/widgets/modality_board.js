@@ -47,18 +47,19 @@ function render({ model, el }) {
       cells[i].off.hidden = state > 0;
       bodies[i].hidden = state === 0;
     });
+    const seen = now.map((state) => `example ${example + 1}, ${state ? kinds[state - 1] : "off"}`);
     const at = now.map((state) => example * levels + Math.max(state - 1, 0));
     if (now[0]) note.textContent = `“${notes[example][now[0] - 1]}”`;
     if (now[1]) paint(canvas.getContext("2d"), part(0, size, at[1]), shape, 0, 0);
-    canvas.setAttribute("aria-label", `the photo of example ${example + 1}`);
+    canvas.setAttribute("aria-label", `the photo of ${seen[1]}`);
     wave.replaceChildren(curve(part(second, time, at[2]), "mm-wave"));
-    wave.setAttribute("aria-label", `the sound of example ${example + 1} as a curve`);
+    wave.setAttribute("aria-label", `the sound of ${seen[2]}, as a curve`);
     const rows = part(third, curves * moments, at[3]);
     const lines = Array.from({ length: curves }, (_, i) =>
       curve(rows.subarray(i * moments, (i + 1) * moments), i ? "mm-current" : "mm-heat1"),
     );
     gauges.replaceChildren(...lines);
-    gauges.setAttribute("aria-label", `the gauges of example ${example + 1}, solid and dashed`);
+    gauges.setAttribute("aria-label", `the gauges of ${seen[3]}, solid and dashed`);
     const known = now.some((state) => state > 0);
     const shares = names.map((_, k) => right[k * one + place(now, levels + 1)] / 1000);
     bars.forEach(({ fill, value }, k) => {
