@@ -48,7 +48,7 @@
     longFormulas();
     for (const [selector, name] of names) {
       for (const box of document.querySelectorAll(selector)) {
-        const scrolls = box.scrollWidth > box.clientWidth + 1;
+        const scrolls = box.scrollWidth > box.clientWidth; // one pixel is enough for a region that scrolls
         if (scrolls) {
           box.tabIndex = 0;
           box.setAttribute("role", "group");
