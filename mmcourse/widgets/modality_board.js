@@ -67,7 +67,7 @@ function render({ model, el }) {
       value.textContent = known ? percent(shares[k]) : "–";
     });
     fact.textContent = `The truth of this example: ${truths[example]}.`;
-    view.say(sentence(now, kinds, names, shares, chance));
+    view.say(sentence(example, now, kinds, names, shares, chance));
   };
 
   const numbered = truths.map((_, i) => [i, `${i + 1}`]);
@@ -103,9 +103,9 @@ function points(values) {
 const place = (states, count) => states.reduce((found, state) => found * count + state, 0);
 const percent = (share) => `${tenth(100 * share)} %`;
 
-function sentence(states, kinds, names, shares, chance) {
+function sentence(example, states, kinds, names, shares, chance) {
   const switches = states.map((state, i) => `${NAMES[i]} ${state ? kinds[state - 1] : "off"}`).join(", ");
-  const start = `${switches[0].toUpperCase()}${switches.slice(1)}.`;
+  const start = `Example ${example + 1}: ${switches}.`;
   if (!states.some((state) => state > 0))
     return `${start} Nothing is known; a guess is right ${percent(chance)}.`;
   const said = names.map((name, k) => `${name} ${percent(shares[k])}`).join(", ");

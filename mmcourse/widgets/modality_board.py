@@ -89,7 +89,7 @@ class ModalityBoard(CourseWidget):
         _check(shares, named, kinds, chance)
         given = {"pictures": self._pictures, "sounds": self._sounds, "gauges": self._gauges}
         _check_examples(given, words, len(facts), len(kinds))
-        switches = dict(zip(MODALITIES, (text, image, audio, sensor), strict=True))
+        state = dict(zip(self._controls, (text, image, audio, sensor, example), strict=True))
         super().__init__(
             data=b"".join(part.tobytes() for part in given.values()),
             shape=list(self._pictures.shape),
@@ -100,10 +100,9 @@ class ModalityBoard(CourseWidget):
             notes=words,
             truths=facts,
             chance=float(chance),
-            example=example,
             presets=presets,
             caption=caption,
-            **switches,
+            **state,
         )
 
     def _limits(self, state: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
@@ -125,7 +124,7 @@ class ModalityBoard(CourseWidget):
             f"{name} {self.levels[k - 1] if k else 'off'}"
             for name, k in zip(MODALITIES, self._states(), strict=True)
         )
-        start = f"{switches[0].upper()}{switches[1:]}."
+        start = f"Example {self.example + 1}: {switches}."
         if not any(self._states()):
             return f"{start} Nothing is known; a guess is right {percent(self.chance)}."
         said = ", ".join(

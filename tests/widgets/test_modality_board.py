@@ -49,11 +49,13 @@ def test_every_combination_has_its_place() -> None:
 
 def test_it_says_what_is_seen() -> None:
     assert ModalityBoard(ACCURACY, **GOOD, audio=0).alt == (
-        "Text clean, image clean, audio off, sensor clean. Right: a 50.0 % (a guess 50.0 %)."
+        "Example 1: text clean, image clean, audio off, sensor clean. "
+        "Right: a 50.0 % (a guess 50.0 %)."
     )
     nothing = ModalityBoard(ACCURACY, **GOOD, text=0, image=0, audio=0, sensor=0)
     assert nothing.alt == (
-        "Text off, image off, audio off, sensor off. Nothing is known; a guess is right 50.0 %."
+        "Example 1: text off, image off, audio off, sensor off. "
+        "Nothing is known; a guess is right 50.0 %."
     )
 
 
@@ -109,9 +111,16 @@ def test_it_refuses_shares() -> None:
 
 def test_the_page_says_the_same_sentence(run) -> None:
     off = dict.fromkeys(("text", "image", "audio", "sensor"), 0)
-    for state in ({}, {"text": 0, "sensor": 2}, off):
+    for state in ({}, {"text": 0, "sensor": 2, "example": 1}, off):
         made = board(**state)
-        given = [made._states(), made.levels, made.models, made._shares(), made.chance]
+        given = [
+            made.example,
+            made._states(),
+            made.levels,
+            made.models,
+            made._shares(),
+            made.chance,
+        ]
         assert run("m.sentence(...x)", given, widget="modality_board") == made._describe()
 
 
@@ -157,6 +166,6 @@ def test_without_any_there_is_no_bar(show) -> None:
 @pytest.mark.browser
 def test_another_example_has_another_note_and_truth(show) -> None:
     with show(board) as widget:
-        widget.get_by_label("Example", exact=True).select_option("2")
+        changes(widget, lambda: widget.get_by_label("Example", exact=True).select_option("2"))
         expect(widget.locator(".mm-told")).to_have_text("“note 1 at level 0”")
         expect(widget.locator(".mm-board + .mm-controls .mm-hint")).to_contain_text("truth 1")

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.browser
 
 every = pytest.mark.parametrize("make", MAKERS)
 # These choose how something is drawn: the picture's description says so, the sentence stays.
-SILENT = {"Strip shows", "Graph shows", "Example"}
+SILENT = {"Strip shows", "Graph shows"}
 # Canvases painted in the theme's colours; elsewhere the style sheet follows the theme.
 PAINTED = [attention, patches, ring, similarity, words]
 OUTSIDE = """[...document.querySelectorAll(".mm-widget *")].filter((node) =>
