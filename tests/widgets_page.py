@@ -18,6 +18,7 @@ from mmcourse.widgets import (
     AugmentationPlayground,
     BudgetPlanner,
     CapacityGrid,
+    CaptionGaze,
     CodebookExplorer,
     DenoisingScrubber,
     DescentExplorer,
@@ -617,6 +618,28 @@ def traces(**options: Any) -> TraceViewer:
     return TraceViewer(cases, scene(24)[None], **state)
 
 
+def gaze(**options: Any) -> CaptionGaze:
+    """Two captions, of four words and of three, over a grid of four by four places."""
+    pictures = np.stack([scene(16), np.roll(scene(16), 5, axis=-1)])
+    random = np.random.default_rng(12)
+    weights = random.dirichlet(np.full(16, 0.3), size=(2, 4))
+    chances = np.sort(random.dirichlet(np.ones(4), size=(2, 4))[..., :3])[..., ::-1]
+    presets = [
+        {"name": "The colour", "scene": 0, "word": 1, "note": "Where does it look for “red”?"},
+        {"name": "The end", "scene": 1, "word": 2},
+    ]
+    named = {
+        "grid": (4, 4),
+        "words": [["a", "red", "disc", "[EOS]"], ["a", "disc", "[EOS]"]],
+        "gates": random.uniform(size=(2, 4)),
+        "guesses": [[["red", "disc", "hole"]] * 4] * 2,
+        "titles": ["a red disc", "a disc"],
+        "word": 1,
+    }
+    options = {**named, "presets": presets, **options}
+    return CaptionGaze(pictures, weights, chances=chances, **options)
+
+
 MAKERS: list[Callable[..., Any]] = [
     attention,
     augmentation,
@@ -626,6 +649,7 @@ MAKERS: list[Callable[..., Any]] = [
     comparison,
     descent,
     flow,
+    gaze,
     guidance,
     holes,
     labels,

@@ -11,6 +11,7 @@ from mmcourse.widgets.augmentation_playground import AugmentationPlayground
 from mmcourse.widgets.base import CourseWidget
 from mmcourse.widgets.budget_planner import BudgetPlanner
 from mmcourse.widgets.capacity_grid import CapacityGrid
+from mmcourse.widgets.caption_gaze import CaptionGaze
 from mmcourse.widgets.codebook_explorer import CodebookExplorer
 from mmcourse.widgets.denoising_scrubber import DenoisingScrubber
 from mmcourse.widgets.descent_explorer import DescentExplorer
@@ -42,6 +43,7 @@ __all__ = [
     "AugmentationPlayground",
     "BudgetPlanner",
     "CapacityGrid",
+    "CaptionGaze",
     "CodebookExplorer",
     "CourseWidget",
     "DenoisingScrubber",
