@@ -9,19 +9,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmcourse.grading import blame, checks, wire
+from mmcourse.grading import blame, checks, link, wire
 from mmcourse.grading.expect import CheckFailed
 from mmcourse.grading.link import Link, Stopped
+from mmcourse.grading.namespaces import die_with_parent
 from mmcourse.grading.sandbox import Isolation
 from mmcourse.grading.values import BadValue, dumps
-from mmcourse.grading.worker import die_with_parent
 
 CELL_LIMIT_S = 20.0
 TIMEOUTS_ALLOWED = 2
+ERROR_BYTES = 2**20
+OWN_MEMORY_BYTES = 8 * 2**30
 
 
 class StudentError(Exception):
@@ -45,7 +48,8 @@ class JudgeBackend:
         self.skipped = False
         self.seconds = 0.0
         self.limit_s = CELL_LIMIT_S
-        self.link = Link(Isolation(**spec["isolation"]), spec["budget_s"])
+        isolation = Isolation(**spec["isolation"])
+        self.link = Link(isolation, spec["budget_s"], link.inherited if isolation.warm else None)
 
     def begin(self, key: str, forbid: Sequence[str] = ()) -> int:
         """Starts a check with a live child; refusals (known already) act at its first request."""
@@ -94,17 +98,22 @@ class JudgeBackend:
                 _open(self.link.exchange(b"c" + piece["source"].encode(), CELL_LIMIT_S)[0])
             except Stopped as stopped:
                 self.stopped_cells.add(number)
-                self.record["cell_errors"][piece["label"]] = str(stopped)
+                self._note(piece["label"], str(stopped))
                 return False
             except NotImplementedError:
                 problem = "not answered yet"
             except (StudentError, BadValue) as error:
                 problem = str(error)
             if problem:
-                self.record["cell_errors"][piece["label"]] = problem
+                self._note(piece["label"], problem)
                 if piece["trusted"]:
                     self.record["infra"].append(f"{piece['label']} fails: {problem}")
         return True
+
+    def _note(self, label: str, problem: str) -> None:
+        """Keeps why a cell stopped; not once hidden checks have begun, whose inputs it may know."""
+        if not self.link.muted:
+            self.record["cell_errors"][label] = problem
 
     def finish(self, key: str, error: BaseException | None) -> bool:
         """Writes the verdict down, and prints the expected line if the check passed."""
@@ -168,6 +177,8 @@ def _open(reply: bytes) -> bytes:
     """The payload of a reply; the learner's error is raised as one of ours."""
     if reply[:1] == wire.VALUE:
         return reply[1:]
+    if len(reply) > ERROR_BYTES:
+        raise BadValue("malformed reply")
     try:
         about = json.loads(reply[1:])
         names = [checks.plain(name, 80) for name in about["names"]] or ["an error"]
@@ -187,12 +198,21 @@ _running: list[JudgeBackend] = []
 def begin_judging(spec: str) -> None:
     """The judge notebook's first cell."""
     die_with_parent()
+    _limit_memory()
     backend = JudgeBackend(json.loads(Path(spec).read_text()))
     import torch
 
     torch.set_num_threads(1)
     _running.append(backend)
     checks.session.backend = backend
+
+
+def _limit_memory() -> None:
+    """A learner's giant result is an error of the check that works with it, not the end of us."""
+    with contextlib.suppress(OSError, ValueError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + OWN_MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def end_judging() -> None:

@@ -2,7 +2,7 @@
 
 Run by path with the standard library alone, so that it starts in milliseconds:
 
-    python -I -S launcher.py SOCKET CONNECTION_FILE
+    python -I -S launcher.py SOCKET CONNECTION_FILE PLACE
 """
 
 import json
@@ -19,6 +19,7 @@ def main() -> int:
     # jupyter_client interrupts a kernel by a signal to the process that it started: this one.
     signal.signal(signal.SIGINT, lambda *_: connection.send(b"i"))
     request = {"kind": "kernel", "connection_file": sys.argv[2], "cwd": os.getcwd()}
+    request |= {"place": int(sys.argv[3])}
     connection.sendall(json.dumps(request).encode() + b"\n")
     return int(connection.recv(16) or b"1")
 

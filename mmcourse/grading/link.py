@@ -11,12 +11,23 @@ import time
 from pathlib import Path
 
 from mmcourse.grading import wire
-from mmcourse.grading.sandbox import MEMORY_BYTES, PROCESSES, Isolation, Sandbox
+from mmcourse.grading.sandbox import (
+    MEMORY_BYTES,
+    PROCESSES,
+    TEMPORARY_BYTES,
+    Isolation,
+    Sandbox,
+)
 
 TICK_S = 0.1
 OUTPUT_BYTES = 20_000
+FILES = 20_000
 START_S = 120.0
 CREDENTIALS = struct.Struct("3i")
+
+
+# The warm sandbox of this process's place, where it was forked with one.
+inherited: Sandbox | None = None
 
 
 class Stopped(Exception):
@@ -29,18 +40,21 @@ class Link:
     Args:
         isolation: the level that was probed.
         budget_s: seconds of the learner's code in all.
+        warm: a sandbox that is ready and outlives this link, or None.
     """
 
-    def __init__(self, isolation: Isolation, budget_s: float) -> None:
+    def __init__(self, isolation: Isolation, budget_s: float, warm: Sandbox | None = None) -> None:
         self.isolation = isolation
         self.budget_s = budget_s
         self.spent_s = 0.0
         self.output = bytearray()
         self.muted = False
-        self.sandbox = Sandbox(isolation, cpu_s=int(4 * budget_s) + 60)
+        self.warm = warm
+        self.sandbox = warm or Sandbox(isolation)
         self.ready = False
         self.connection: socket.socket | None = None
         self.pid = 0
+        self.above = 0
 
     def fresh(self) -> None:
         """A new child with nothing of the learner's in it."""
@@ -50,17 +64,23 @@ class Link:
         except OSError:
             # The learner's code may have ended the whole sandbox: build another, once.
             self._drain()
-            self.sandbox.close()
-            self.sandbox = Sandbox(self.isolation, cpu_s=int(4 * self.budget_s) + 60)
-            self.ready = False
+            self._leave()
+            self.warm, self.ready = None, False
+            self.sandbox = Sandbox(self.isolation)
             self._child()
 
     def _child(self) -> None:
         if not self.ready:
-            self.sandbox.wait_ready(START_S)
+            if self.warm:
+                # What another submission left in the pipe is not of this one.
+                self.sandbox.kill_child()
+                self.sandbox.take_output()
+            else:
+                self.sandbox.wait_ready(START_S)
             self.ready = True
-        self.connection = self.sandbox.child()
+        self.connection = self.sandbox.child(int(4 * self.budget_s) + 60)
         self.pid = _hello(self.connection)
+        self.above = _parent(self.pid)
         self.connection.setblocking(False)
 
     def drop(self) -> None:
@@ -72,10 +92,14 @@ class Link:
                 self.sandbox.kill_child()
 
     def close(self) -> None:
-        """Ends everything."""
+        """Ends everything but a warm sandbox, which the next submission uses."""
         self.drop()
         self._drain()
-        self.sandbox.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self.sandbox is not self.warm:
+            self.sandbox.close()
 
     def exchange(self, payload: bytes, limit_s: float) -> tuple[bytes, float]:
         """Sends a request and waits for its reply: (reply, seconds of the learner's code).
@@ -119,20 +143,16 @@ class Link:
             self._drain()
             if time.monotonic() > watch:
                 watch = time.monotonic() + 2 * TICK_S
-                _check_usage(self.sandbox.process.pid)
+                _check_usage(self.above, self.sandbox.folder)
             if clock.over(limit_s):
                 raise Stopped(f"no answer within {limit_s:.0f} s (is there an endless loop?)")
         return bytes(got[8:])
 
     def _drain(self) -> None:
         """Reads what the learner's code printed, so that it never blocks on a full pipe."""
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(64):
-                part = os.read(self.sandbox.output, 65536)
-                if not part:
-                    return
-                if not self.muted:
-                    self.output += part[: max(0, OUTPUT_BYTES - len(self.output))]
+        printed = self.sandbox.take_output()
+        if not self.muted:
+            self.output += printed[: max(0, OUTPUT_BYTES - len(self.output))]
 
 
 class _FairClock:
@@ -185,25 +205,67 @@ def _hello(connection: socket.socket) -> int:
     return 0
 
 
-def _check_usage(pid: int) -> None:
-    """Raises Stopped if the sandbox's processes together hold too much."""
+def _parent(pid: int) -> int:
+    """The process above the learner's, which adopts the orphans among them (0 if unknown)."""
     import psutil
 
     try:
-        tree = psutil.Process(pid).children(recursive=True)
+        return psutil.Process(pid).ppid() if pid else 0
+    except psutil.Error:
+        return 0
+
+
+def _check_usage(above: int, folder: str) -> None:
+    """Raises Stopped if the learner's processes together hold too much.
+
+    Args:
+        above: the process above all of them; 0 if it is not known.
+        folder: where they may write, if that is no file system with a size.
+    """
+    import psutil
+
+    try:
+        tree = psutil.Process(above).children(recursive=True) if above else []
     except psutil.Error:
         return
     if len(tree) > PROCESSES:
         raise Stopped(f"your code started more than {PROCESSES} processes")
-    if sum(_resident(process.pid) for process in tree) > MEMORY_BYTES:
+    pids = [process.pid for process in tree]
+    # What forks share counts once only in the second, slower sum.
+    if sum(map(_resident, pids)) > MEMORY_BYTES < sum(map(_proportional, pids)):
         raise Stopped(f"your code used more than {MEMORY_BYTES // 2**30} GiB of memory")
+    if folder and not _fits(folder):
+        raise Stopped(f"your code wrote more than {TEMPORARY_BYTES // 2**20} MiB of files")
+
+
+def _fits(folder: str) -> bool:
+    """True if a folder holds few files and few bytes; a file that is gone counts as none."""
+    held = count = 0
+    for place, _, names in os.walk(folder):
+        count += len(names) + 1
+        for name in names:
+            with contextlib.suppress(OSError):
+                held += os.lstat(os.path.join(place, name)).st_blocks * 512
+        if held > TEMPORARY_BYTES or count > FILES:
+            return False
+    return True
 
 
 def _resident(pid: int) -> int:
     """Bytes that a process holds itself or shares by mmap (RssAnon + RssShmem)."""
+    return _kibibytes(f"/proc/{pid}/status", ("RssAnon:", "RssShmem:")) or 0
+
+
+def _proportional(pid: int) -> int:
+    """The same with what is shared divided among those who share it, where that can be read."""
+    shares = _kibibytes(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
+    return _resident(pid) if shares is None else shares
+
+
+def _kibibytes(file: str, names: tuple[str, ...]) -> int | None:
+    """The sum of some lines of a file of /proc, in bytes; None if it cannot be read."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(file).read_text().splitlines()
     except OSError:
-        return 0
-    wanted = [line for line in lines if line.startswith(("RssAnon:", "RssShmem:"))]
-    return sum(int(line.split()[1]) * 1024 for line in wanted)
+        return None
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(names))

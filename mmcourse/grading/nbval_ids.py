@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmcourse.grading.worker import die_with_parent
+from mmcourse.grading.namespaces import die_with_parent
 
 
 def pytest_configure(config: Any) -> None:

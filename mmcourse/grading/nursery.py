@@ -2,7 +2,8 @@
 
 Importing torch, pytest and the kernel takes seconds; a run of hundreds of submissions pays
 that once. Nothing of a learner's ever runs here. Whoever asks for a process holds a socket to
-it: when the socket closes, the process ends.
+it: when the socket closes, the process ends. The warm sandboxes, one for each submission that
+is graded at the same time, are started here too; a judge inherits the one of its place.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import importlib
 import json
 import os
+import queue
 import shutil
 import signal
 import socket
@@ -18,10 +20,16 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import mmcourse
+from mmcourse.grading.namespaces import die_with_parent
+from mmcourse.grading.sandbox import Isolation, Sandbox
+
+START_S = 180.0
 
 KERNEL_OPTIONS = ["--IPKernelApp.capture_fd_output=False", "--HistoryManager.enabled=False"]
 
@@ -33,11 +41,19 @@ PRELOADED = (
 
 
 class Nursery:
-    """The grader's side: starts the nursery, asks it for judges, ends it."""
+    """The grader's side: starts the nursery, asks it for judges, ends it.
 
-    def __init__(self) -> None:
+    Args:
+        isolation: where learners' code will run; only a warm level is prepared.
+        places: how many submissions are graded at the same time.
+    """
+
+    def __init__(self, isolation: Isolation | None = None, places: int = 1) -> None:
         self.folder = tempfile.mkdtemp(prefix="mmcourse-nursery-")
         self.address = str(Path(self.folder) / "socket")
+        self.free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for place in range(places):
+            self.free.put(place)
         self.control, inside = socket.socketpair()
         environment = os.environ | {
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -46,13 +62,32 @@ class Nursery:
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
-        command = [sys.executable, "-P", "-m", "mmcourse.grading.nursery", self.address]
+        warm = asdict(isolation) if isolation and isolation.warm else None
+        about = json.dumps({"address": self.address, "isolation": warm, "places": places})
+        command = [sys.executable, "-P", "-m", "mmcourse.grading.nursery", about]
         with inside:
             self.process = subprocess.Popen(
                 command, stdin=inside.fileno(), env=environment, start_new_session=True
             )
 
-    def wait_ready(self, timeout_s: float = 180) -> None:
+    @contextlib.contextmanager
+    def place(self) -> Iterator[int]:
+        """A place that no other submission has; waits until one is free."""
+        number = self.free.get()
+        try:
+            yield number
+        finally:
+            self.free.put(number)
+
+    def renew(self, place: int) -> None:
+        """Replaces the sandbox of a place, after a run that went wrong in any way."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(START_S)
+            connection.connect(self.address)
+            connection.sendall(json.dumps({"kind": "renew", "place": place}).encode() + b"\n")
+            connection.recv(16)
+
+    def wait_ready(self, timeout_s: float = START_S) -> None:
         """Waits for the imports; raises OSError if they fail."""
         self.control.settimeout(timeout_s)
         if self.control.recv(5) != b"ready":
@@ -77,11 +112,17 @@ class Nursery:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def main(address: str) -> None:
+def main(about: dict[str, Any]) -> None:
     """Imports, then serves requests until standard input closes."""
     control = socket.socket(fileno=os.dup(0))
+    address = about["address"]
     threading.Thread(target=_end_with, args=(control, address), daemon=True).start()
+    if about["isolation"]:
+        isolation = Isolation(**about["isolation"])
+        _sandboxes.extend(Sandbox(isolation) for _ in range(about["places"]))
     _preload()
+    for sandbox in _sandboxes:
+        sandbox.wait_ready(START_S)
     server = socket.socket(socket.AF_UNIX)
     server.bind(address)
     server.listen(64)
@@ -91,11 +132,27 @@ def main(address: str) -> None:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        if os.fork() == 0:
+        request = _request(connection)
+        if request and request["kind"] == "renew":
+            _renew(request["place"])
+            with contextlib.suppress(OSError):
+                connection.send(b"0")
+        elif request and os.fork() == 0:
             server.close()
             control.close()
-            _child(connection)
+            _child(connection, request)
         connection.close()
+
+
+_sandboxes: list[Sandbox] = []
+
+
+def _renew(place: int) -> None:
+    """A new sandbox in the place of one that may be broken."""
+    if place < len(_sandboxes):
+        old, _sandboxes[place] = _sandboxes[place], Sandbox(_sandboxes[place].isolation)
+        old.close()
+        _sandboxes[place].wait_ready(START_S)
 
 
 def _preload() -> None:
@@ -110,15 +167,12 @@ def _end_with(control: socket.socket, address: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _child(connection: socket.socket) -> None:
+def _child(connection: socket.socket, request: dict[str, Any]) -> None:
     """A fork: becomes a pytest or a kernel, reports its exit code, never returns."""
     code = 1
     try:
-        from mmcourse.grading.worker import die_with_parent
-
         die_with_parent()
         os.setsid()
-        request = json.loads(_line(connection))
         os.chdir(request["cwd"])
         threading.Thread(target=_watch, args=(connection,), daemon=True).start()
         code = {"pytest": _pytest, "kernel": _kernel}[request["kind"]](request)
@@ -130,14 +184,20 @@ def _child(connection: socket.socket) -> None:
         os._exit(0)
 
 
-def _line(connection: socket.socket) -> bytes:
+def _request(connection: socket.socket) -> dict[str, Any] | None:
+    """One line of JSON, or None if whoever asks is gone or says nothing for long."""
+    connection.settimeout(10)
     got = b""
-    while not got.endswith(b"\n"):
-        part = connection.recv(65536)
-        if not part:
-            os._exit(1)
-        got += part
-    return got
+    try:
+        while not got.endswith(b"\n"):
+            part = connection.recv(65536)
+            if not part:
+                return None
+            got += part
+    except OSError:
+        return None
+    connection.settimeout(None)
+    return json.loads(got)
 
 
 def _watch(connection: socket.socket) -> None:
@@ -160,6 +220,14 @@ def _pytest(request: dict[str, Any]) -> int:
 def _kernel(request: dict[str, Any]) -> int:
     from ipykernel.kernelapp import launch_new_instance
 
+    from mmcourse.grading import link
+
+    place = request["place"]
+    link.inherited = _sandboxes[place] if place < len(_sandboxes) else None
+    for number, sandbox in enumerate(_sandboxes):
+        if number != place:
+            sandbox.control.close()
+            os.close(sandbox.output)
     os.environ["IPYTHONDIR"] = str(Path(request["cwd"]) / "ipython")
     # A kernel whose parent is not the program that asked for it must not look for that parent.
     os.environ.pop("JPY_PARENT_PID", None)
@@ -171,4 +239,4 @@ def _kernel(request: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(json.loads(sys.argv[1]))

@@ -57,11 +57,13 @@ def build(
     budget_s: float,
     key: bytes | dict[str, int],
     nursery: str,
+    place: int = 0,
 ) -> dict[str, Any]:
     """Writes judge.ipynb, spec.json and the kernel to the job folder; returns the spec.
 
     Args:
         nursery: the address at which the kernel is asked for.
+        place: the warm sandbox that the kernel inherits there.
     """
     checks = {
         name: {
@@ -84,7 +86,7 @@ def build(
     (job / "spec.json").write_text(to_json(spec), encoding="utf-8")
     (job / "judge.ipynb").write_text(judge_notebook(sheet, job, spec["nonce"]), encoding="utf-8")
     (job / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    _write_kernel(job, nursery)
+    _write_kernel(job, nursery, place)
     return spec
 
 
@@ -129,10 +131,10 @@ def judge_notebook(sheet: Sheet, job: Path, nonce: str) -> str:
     return writes(v4.new_notebook(cells=cells))
 
 
-def _write_kernel(job: Path, nursery: str) -> None:
+def _write_kernel(job: Path, nursery: str, place: int) -> None:
     folder = job / "jupyter" / "kernels" / KERNEL_NAME
     folder.mkdir(parents=True)
     launcher = Path(__file__).with_name("launcher.py")
-    argv = [sys.executable, "-I", "-S", str(launcher), nursery, "{connection_file}"]
+    argv = [sys.executable, "-I", "-S", str(launcher), nursery, "{connection_file}", str(place)]
     kernel = {"argv": argv, "display_name": "judge", "language": "python"}
     (folder / "kernel.json").write_text(json.dumps(kernel), encoding="utf-8")

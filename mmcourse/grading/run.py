@@ -26,7 +26,7 @@ class Settings:
 
     isolation: Isolation
     budget_s: float
-    key: bytes
+    key: bytes | dict[str, int]
 
 
 def grade(
@@ -51,15 +51,17 @@ def grade(
         result["status"] = "needs_manual"
         result["notes"].append("no answer of this sheet was found: look at it by hand")
         return result
-    with tempfile.TemporaryDirectory(dir=nursery.folder) as folder:
+    with tempfile.TemporaryDirectory(dir=nursery.folder) as folder, nursery.place() as place:
         job = Path(folder).resolve()
         isolation, budget = settings.isolation, settings.budget_s
-        key = settings.key
+        address, key = nursery.address, settings.key
         spec = rebuild.build(
-            job, sheet, answers, result["sha256"], isolation, budget, key, nursery.address
+            job, sheet, answers, result["sha256"], isolation, budget, key, address, place
         )
         problem = run_nbval(job, budget, nursery)
         merge(result, sheet, spec, _read_record(job), _passed_cells(job), problem)
+        if result["infra"]:
+            nursery.renew(place)
     result["wall_s"] = round(time.monotonic() - start, 2)
     return result
 

@@ -1,7 +1,9 @@
 """Where a learner's code runs: a process with nothing to reach, at the best level there is.
 
-bwrap    own user or uid, process, network, IPC and mount namespaces (Linux, bubblewrap)
-process  a separate process with resource limits only: for checking one's own work
+bwrap      own user or uid, process, network, IPC and mount namespaces (Linux, bubblewrap)
+landlock   no files but the system's and a folder of its own, no network (Linux)
+container  whatever runs the grader is the sandbox: a container or pod for each submission
+process    a separate process with resource limits only: for checking one's own work
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import contextlib
 import functools
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -20,12 +23,18 @@ from pathlib import Path
 from typing import Any
 
 import mmcourse
+from mmcourse.grading import landlock, namespaces
 
-LEVELS = ("bwrap", "process")
+LEVELS = ("bwrap", "landlock", "container", "process")
+SAFE = LEVELS[:3]
 MEMORY_BYTES = 4 * 2**30
 TEMPORARY_BYTES = 512 * 2**20
 SHARED_BYTES = 256 * 2**20
 PROCESSES = 64
+NEEDS = {
+    "bwrap": "install bubblewrap, and allow it to make namespaces",
+    "landlock": "it needs Linux 5.13 or later",
+}
 ENVIRONMENT = {
     "HOME": "/tmp", "TMPDIR": "/tmp", "IPYTHONDIR": "/tmp/.ipython", "MPLBACKEND": "Agg",
     "MPLCONFIGDIR": "/tmp/.matplotlib", "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin",
@@ -35,10 +44,17 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Isolation:
-    """A level that was probed and works here; drop says that root becomes nobody inside."""
+    """A level that was probed and works here.
+
+    Args:
+        level: one of LEVELS.
+        drop: root becomes nobody inside.
+        warm: one sandbox serves many submissions, each in namespaces of its own.
+    """
 
     level: str
     drop: bool = False
+    warm: bool = False
 
 
 @functools.cache
@@ -50,24 +66,36 @@ def best_isolation(wanted: str = "auto") -> Isolation:
     """
     if wanted not in ("auto", *LEVELS):
         raise ValueError(f"isolation must be auto or one of {', '.join(LEVELS)}, got {wanted!r}")
-    root = os.geteuid() == 0
-    if wanted in ("auto", "bwrap"):
-        for drop in [True, False] if root else [False]:
-            if _works(Isolation("bwrap", drop)):
-                return Isolation("bwrap", drop)
-    if wanted == "bwrap":
-        raise ValueError("isolation bwrap does not work here: install bubblewrap, see its probe")
-    process = Isolation("process", drop=True)
-    return process if root and _works(process) else Isolation("process")
+    for level in LEVELS if wanted == "auto" else [wanted]:
+        # That this is a container of its own is for its owner to say, never guessed.
+        if level != "container" or wanted == "container":
+            for isolation in _variants(level):
+                if _works(isolation):
+                    return isolation
+    raise ValueError(f"isolation {wanted} does not work here ({NEEDS.get(wanted, 'see the log')})")
+
+
+def _variants(level: str) -> list[Isolation]:
+    """The ways to have a level, the best first."""
+    drops = [True, False] if os.geteuid() == 0 else [False]
+    warm = [True, False] if level == "bwrap" else [False]
+    return [Isolation(level, drop, hot) for drop in drops for hot in warm]
 
 
 def _works(isolation: Isolation) -> bool:
     """Runs the real arguments with a harmless program in place of the worker."""
     if isolation.level == "bwrap" and not shutil.which("bwrap"):
         return False
-    uid = _uid() if isolation.drop else 0
-    program = f"import os; {uid} and (os.setgid({uid}), os.setuid({uid})); import json, tempfile"
-    command = [*prefix(isolation), sys.executable, "-P", "-S", "-c", program]
+    if isolation.level == "landlock" and (sys.platform != "linux" or not landlock.version()):
+        return False
+    program = ["-c", ""]
+    if isolation.warm:
+        program = [namespaces.__file__]
+    elif isolation.level == "landlock" and not isolation.drop:
+        program = [landlock.__file__, *readable()]
+    elif isolation.drop:
+        program = ["-c", f"import os; os.setgid({_uid()}); os.setuid({_uid()}); import tempfile"]
+    command = [*prefix(isolation), sys.executable, "-I", "-S", *program]
     try:
         done = subprocess.run(
             command, capture_output=True, timeout=20, stdin=subprocess.DEVNULL, cwd="/"
@@ -79,7 +107,7 @@ def _works(isolation: Isolation) -> bool:
 
 def prefix(isolation: Isolation) -> list[str]:
     """The command that goes before the interpreter."""
-    if isolation.level == "process":
+    if isolation.level != "bwrap":
         return []
     command = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
     for name in ("pid", "net", "ipc", "uts"):
@@ -88,8 +116,10 @@ def prefix(isolation: Isolation) -> list[str]:
     if not isolation.drop:
         command += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
     command += ["--cap-drop", "ALL"]
-    if isolation.drop:
-        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    kept = ["CAP_SETUID", "CAP_SETGID"] if isolation.drop else []
+    # For the worker alone: the learner's process gives up all it has.
+    kept += ["CAP_SYS_ADMIN"] if isolation.warm else []
+    command += [part for name in kept for part in ("--cap-add", name)]
     for name, value in environment().items():
         command += ["--setenv", name, value]
     return [*command, *_mounts(), "--chdir", "/tmp", "--"]
@@ -125,6 +155,13 @@ def _mounts() -> list[str]:
     return mounts
 
 
+def readable() -> list[str]:
+    """What Landlock leaves: the system's libraries, harmless devices, this Python and package."""
+    system = ["/usr", "/bin", "/lib", "/lib64", "/proc", "/etc/ld.so.cache", "/etc/localtime"]
+    devices = [f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom")]
+    return [*system, *devices, *_python_folders()]
+
+
 def _python_folders() -> list[str]:
     folders = {
         Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent,
@@ -143,28 +180,27 @@ class Sandbox:
 
     Args:
         isolation: the level.
-        cpu_s: processor seconds that one child may use.
     """
 
-    def __init__(self, isolation: Isolation, cpu_s: int) -> None:
+    def __init__(self, isolation: Isolation) -> None:
         self.isolation = isolation
         self.control, inside = socket.socketpair()
         self.output, self._write = os.pipe()
         os.set_blocking(self.output, False)
-        options = self._options(cpu_s)
-        command = [*prefix(isolation), sys.executable, "-P", "-m", "mmcourse.grading.worker"]
         # A process without a mount namespace gets a folder of its own to write to.
-        own = isolation.level == "process"
+        own = isolation.level != "bwrap"
         self.folder = tempfile.mkdtemp(prefix="mmcourse-worker-") if own else ""
         if own and isolation.drop:
             os.chmod(self.folder, 0o777)
+        command = [*prefix(isolation), sys.executable, "-P", "-m", "mmcourse.grading.worker"]
         self.process = subprocess.Popen(
-            [*command, json.dumps(options)],
+            [*command, json.dumps(self._options())],
             stdin=inside.fileno(), stdout=self._write, stderr=self._write, cwd=self.folder or "/",
             env=self._environment(), start_new_session=True,
         )  # fmt: skip
         inside.close()
         os.close(self._write)
+        self.said = b""
 
     def _environment(self) -> dict[str, str]:
         if self.isolation.level == "bwrap":
@@ -174,14 +210,17 @@ class Sandbox:
             "PYTHONPATH": environment()["PYTHONPATH"]
         }
 
-    def _options(self, cpu_s: int) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         return {
             "uid": _uid() if self.isolation.drop else 0,
-            "own_pids": self.isolation.level == "bwrap",
-            "file_bytes": TEMPORARY_BYTES,
+            "warm": self.isolation.warm,
+            "landlock": self.isolation.level == "landlock",
+            "folder": self.folder,
+            "readable": readable(),
+            "temporary_bytes": TEMPORARY_BYTES,
+            "shared_bytes": SHARED_BYTES,
             # Address space is mostly reserved, not used: the watchdog looks at real memory.
             "address_bytes": MEMORY_BYTES + 12 * 2**30,
-            "cpu_s": cpu_s,
             "processes": 4 * PROCESSES,
         }
 
@@ -189,24 +228,46 @@ class Sandbox:
         """Waits for the worker's imports; raises OSError if it does not come up."""
         self._expect(b"ready", timeout_s)
 
-    def child(self) -> socket.socket:
-        """Kills what runs, starts a fresh child and returns the socket to it."""
+    def child(self, cpu_s: int) -> socket.socket:
+        """Ends what runs, starts a fresh child and returns the socket to it.
+
+        Args:
+            cpu_s: processor seconds that the child may use.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
-            socket.send_fds(self.control, [b"start"], [theirs.fileno()])
-            self._expect(b"done", 30)
+            self._ask({"cpu_s": cpu_s}, theirs.fileno())
         return ours
 
     def kill_child(self) -> None:
         """Ends the child and everything it has started."""
-        self.control.send(b"kill")
-        self._expect(b"done", 30)
+        self._ask({})
+
+    def _ask(self, request: dict[str, Any], *handles: int) -> None:
+        """Sends a request and waits until it is done; what was said before does not count."""
+        token = secrets.token_hex(8)
+        data = json.dumps(request | {"token": token}).encode()
+        socket.send_fds(self.control, [data], list(handles))
+        self._expect(token.encode(), 30)
 
     def _expect(self, word: bytes, timeout_s: float) -> None:
         self.control.settimeout(timeout_s)
-        got = self.control.recv(len(word))
-        if got != word:
-            raise OSError(f"the sandbox said {got!r} instead of {word!r}")
+        while b"\n" not in self.said or word not in self.said.split(b"\n")[:-1]:
+            got = self.control.recv(4096)
+            if not got:
+                raise OSError("the sandbox has ended")
+            self.said += got
+        self.said = b""
+
+    def take_output(self) -> bytes:
+        """What was printed since the last time, at most a few MB of it."""
+        parts = []
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(64):
+                parts.append(os.read(self.output, 65536))
+                if not parts[-1]:
+                    break
+        return b"".join(parts)
 
     def close(self) -> None:
         """Ends the sandbox and everything in it."""

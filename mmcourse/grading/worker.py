@@ -1,78 +1,139 @@
 """Runs inside the sandbox: a parent that imports torch once and forks a child per attempt.
 
-The child runs the learner's cells with IPython and answers requests by value. Nothing it sends
-is trusted; the worst it can do is to answer wrongly.
+The child gives up every right it does not need, runs the learner's cells with IPython and
+answers requests by value. Nothing it sends is trusted; the worst it can do is to answer wrongly.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import resource
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
-from mmcourse.grading import blame, wire
+from mmcourse.grading import blame, landlock, namespaces, seccomp, wire
 from mmcourse.grading.host import Host
 
 MESSAGE_LIMIT = 2000
+ROUNDS = 100
 
 
 def main(options: dict[str, Any]) -> None:
     """Serves the control socket on standard input until it closes."""
     control = socket.socket(fileno=os.dup(0))
-    _confine(options)
+    namespaces.die_with_parent()
+    namespaces.adopt_orphans()
     shell = _shell()
-    control.send(b"ready")
+    gc.freeze()  # what is imported stays shared with every fork
+    control.sendall(b"ready\n")
     while True:
-        command, handles, _, _ = socket.recv_fds(control, 16, 1)
-        _kill_children(options["own_pids"])
+        command, handles, _, _ = socket.recv_fds(control, 4096, 1)
+        end_children(options["uid"])
         if not command:
             return
-        if command == b"start":
-            child = os.fork()
-            if child == 0:
-                control.close()
-                _serve(socket.socket(fileno=handles[0]), shell)
-            _groups.append(child)
-            os.close(handles[0])
-        control.send(b"done")
+        request = json.loads(command)
+        if handles:
+            _start(control, handles[0], shell, options | request)
+        control.sendall(f"{request['token']}\n".encode())
+
+
+def _start(control: socket.socket, handle: int, shell: Any, options: dict[str, Any]) -> None:
+    """Forks an attempt, which answers on the socket with this handle."""
+    child = os.fork()
+    if child:
+        _started.append(child)
+        os.close(handle)
+        return
+    control.close()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    try:
+        if options["warm"]:
+            namespaces.enter(options["temporary_bytes"], options["shared_bytes"], (handle,))
+        _confine(options)
+    except OSError as error:
+        print(f"the sandbox cannot be set up: {error}", file=sys.stderr, flush=True)
+        os._exit(1)
+    _serve(socket.socket(fileno=handle), shell)
 
 
 def _confine(options: dict[str, Any]) -> None:
-    """Drops root and sets limits, before any line of the learner's runs."""
+    """Sets limits and drops rights, before any line of the learner's runs."""
     limits = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: options["file_bytes"],
+        resource.RLIMIT_FSIZE: options["temporary_bytes"],
         resource.RLIMIT_NOFILE: 512,
         resource.RLIMIT_AS: options["address_bytes"],
         resource.RLIMIT_CPU: options["cpu_s"],
     }
     if sys.platform == "linux":
         limits[resource.RLIMIT_NPROC] = options["processes"]
+        limits[resource.RLIMIT_MSGQUEUE] = 0
     for which, value in limits.items():
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(which, (value, value))
+    if options["landlock"]:
+        landlock.restrict(options["readable"], [options["folder"]])
     if options["uid"]:
         os.setgroups([])
         os.setresgid(*[options["uid"]] * 3)
         os.setresuid(*[options["uid"]] * 3)
-    die_with_parent()
+    if sys.platform == "linux":
+        namespaces.give_up_capabilities()
+        seccomp.refuse_calls()
+    os.setsid()
+    namespaces.die_with_parent()
 
 
-def die_with_parent() -> None:
-    """Asks Linux to kill this process when the one that started it ends; gains no privileges."""
-    if sys.platform != "linux":
-        return
-    import ctypes
+def end_children(uid: int) -> None:
+    """Ends the running attempt and everything it has started, and waits until it is gone.
 
-    set_death_signal, set_no_new_privileges = 1, 38
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    prctl(set_death_signal, signal.SIGKILL, 0, 0, 0)
-    prctl(set_no_new_privileges, 1, 0, 0, 0)
+    Args:
+        uid: the user whose processes end with it; 0 if it has none of its own.
+    """
+    for _ in range(ROUNDS):
+        children = _children()
+        if not children:
+            break
+        if uid:
+            _end_user(uid)
+        for child in children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGKILL)
+        for child in children:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
+    _started.clear()
+
+
+def _end_user(uid: int) -> None:
+    """Kills every process of a user at once, as that user: no fork can outrun it."""
+    killer = os.fork()
+    if not killer:
+        with contextlib.suppress(BaseException):
+            os.setresuid(uid, uid, uid)
+            os.kill(-1, signal.SIGKILL)
+        os._exit(0)
+    os.waitpid(killer, 0)
+
+
+def _children() -> list[int]:
+    """This process's children, adopted orphans among them where the system tells."""
+    try:
+        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    except OSError:
+        return list(_started)
+    return [int(word) for word in text.split()]
+
+
+_started: list[int] = []
 
 
 def _shell() -> Any:
@@ -88,28 +149,8 @@ def _shell() -> Any:
     return InteractiveShell.instance(config=config)
 
 
-def _kill_children(own_pids: bool) -> None:
-    """Ends the current child and, in a process namespace of our own, all it has started."""
-    if own_pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
-    for group in _groups:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
-    _groups.clear()
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, 0)[0]:
-            pass
-
-
-_groups: list[int] = []
-
-
 def _serve(connection: socket.socket, shell: Any) -> None:
     """The child: answers requests until the connection ends. Never returns."""
-    os.setsid()
-    die_with_parent()
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     wire.send(connection, b"hello")
     host = Host(shell.user_ns, shell.transform_cell)
     while True:
