@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mmcourse import __version__
+from mmcourse.cli_grade import grade
 from mmcourse.cli_models import AsJson, BadInput, evaluate, generate, train
 from mmcourse.grading.sheet import SheetError, repository
 
@@ -118,76 +118,7 @@ def release(
     raise typer.Exit(1 if check and names else 0)
 
 
-@app.command()
-def grade(
-    submissions: Annotated[list[Path], typer.Argument(help="Notebooks, or folders of them.")],
-    out: Annotated[Path, typer.Option(help="Folder for results.json, grades.csv, feedback/.")],
-    source: Annotated[
-        Path | None, typer.Option(help="The sheet; else the one the notebook names.")
-    ] = None,
-    parallel: Annotated[int, typer.Option("-n", min=1, max=64, help="Side by side.")] = 2,
-    isolation: Annotated[str, typer.Option(help="auto, bwrap or process.")] = "auto",
-    budget_s: Annotated[
-        float, typer.Option("--budget-s", min=1, help="Seconds of a submission's code in all.")
-    ] = 120,
-    allow_unsafe: Annotated[
-        bool, typer.Option("--allow-unsafe", help="Allow isolation `process`: own work only.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Grade submissions: points, a CSV and a feedback page each; hostile notebooks do no harm."""
-    from mmcourse.grading import batch
-
-    _check_isolation(isolation, allow_unsafe)
-    todo = batch.jobs(batch.submissions(submissions), source)
-    _check_folder(out)
-    run = batch.grade_all(todo, out, parallel=parallel, isolation=isolation, budget_s=budget_s)
-    results = list(run) if as_json else list(_with_progress(run, len(todo)))
-    if as_json:
-        print((out / "results.json").read_text(encoding="utf-8"), end="")
-    else:
-        count = "1 submission" if len(results) == 1 else f"{len(results)} submissions"
-        print(f"{count}: see {out / 'grades.csv'} and {out / 'feedback'}")
-    raise typer.Exit(1 if any(r["status"] == "grader_error" for r in results) else 0)
-
-
-def _check_isolation(wanted: str, allow_unsafe: bool) -> None:
-    from mmcourse.grading.sandbox import best_isolation
-
-    try:
-        found = best_isolation(wanted)
-    except ValueError as error:
-        raise BadInput(str(error)) from None
-    if found.level == "process" and not allow_unsafe:
-        raise BadInput(
-            "isolation `process` is no protection against other people's code: "
-            "install bubblewrap, or add --allow-unsafe to check your own work"
-        )
-
-
-def _check_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{out}: {error.strerror}") from None
-
-
-def _with_progress(results: Any, total: int) -> Any:
-    """One line a submission, and a bar below them."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
-
-    errors = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
-        task = progress.add_task("", total=total)
-        for result in results:
-            mark = f"{result['points']:g} of {result['max_points']:g}"
-            said = mark if result["status"] == "graded" else result["status"]
-            progress.console.print(escape(f"{result['submission']}: {said}"), highlight=False)
-            progress.advance(task)
-            yield result
+app.command()(grade)
 
 
 if __name__ == "__main__":

@@ -1,138 +1,161 @@
-"""Many submissions: found, matched with their sheets, graded side by side, resumed."""
+"""Many submissions graded side by side, here or on a cluster, and taken up again.
+
+A result is written the moment it is there, so that a run that is stopped or killed goes on where
+it was. A lock on the folder, which ends with the process that holds it, keeps two runs apart.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mmcourse
 from mmcourse.grading import extract, run
+from mmcourse.grading.collect import Job, by_hand, failed, jobs, submissions
 from mmcourse.grading.nursery import Nursery
 from mmcourse.grading.rebuild import secret
 from mmcourse.grading.report import write_reports
-from mmcourse.grading.sandbox import Isolation, best_isolation
-from mmcourse.grading.sheet import (
-    Sheet,
-    SheetError,
-    read_sheet,
-    repository,
-    to_json,
-    write_atomically,
-)
+from mmcourse.grading.sandbox import LEVELS, SAFE, best_isolation
+from mmcourse.grading.sheet import Sheet, SheetError, to_json, write_atomically
+
+__all__ = ["Job", "Plan", "grade_all", "jobs", "submissions"]
 
 
 @dataclass(frozen=True)
-class Job:
-    """One submission and the sheet it is graded with (None if it names none)."""
+class Plan:
+    """How a run is to be done.
 
-    name: str
-    path: Path
-    sheet: Sheet | None
-
-
-def submissions(paths: list[Path]) -> dict[str, Path]:
-    """Name → file for files and, in folders, every notebook.
-
-    Raises:
-        SheetError: a path does not exist, or nothing was found.
+    Args:
+        isolation: `auto` or a level.
+        budget_s: seconds of a submission's code in all.
+        parallel: submissions side by side on this machine.
+        cluster: address of a Dask cluster that grades in place of this machine.
+        unsafe: whether the cluster may use the level `process`.
     """
-    found: dict[str, Path] = {}
-    for path in paths:
-        if not path.exists() and not path.is_symlink():
-            raise SheetError(f"{path}: no such file or folder")
-        inside = _notebooks(path) if path.is_dir() else [path]
-        for file in inside:
-            relative = file.relative_to(path) if path.is_dir() else Path(file.name)
-            name = _name(str(relative.with_suffix("")))
-            number = 2
-            while name in found:
-                name = f"{_name(str(relative.with_suffix('')))}-{number}"
-                number += 1
-            found[name] = file
-    if not found:
-        raise SheetError("no notebook was found in the folders given")
-    return found
+
+    isolation: str = "auto"
+    budget_s: float = 120
+    parallel: int = 2
+    cluster: str = ""
+    unsafe: bool = False
 
 
-def _notebooks(folder: Path) -> list[Path]:
-    every = folder.rglob("*.ipynb")
-    return sorted(
-        path
-        for path in every
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-
-
-def _name(text: str) -> str:
-    """A file name that is safe everywhere."""
-    return re.sub(r"[^\w.-]+", "_", text.replace("/", "__")).lstrip(".-")[:120] or "submission"
-
-
-def jobs(found: dict[str, Path], source: Path | None) -> list[Job]:
-    """Matches submissions with sheets.
-
-    Raises:
-        SheetError: the source is no sheet, or no submission names a sheet of the course.
-    """
-    if source is not None:
-        sheet = read_sheet(source)
-        return [Job(name, path, sheet) for name, path in found.items()]
-    known: dict[str, Sheet | None] = {"": None}
-    matched = []
-    for name, path in found.items():
-        assignment = _assignment(path)
-        if assignment not in known:
-            file = repository() / "solutions" / f"{assignment}.md"
-            known[assignment] = read_sheet(file) if file.is_file() else None
-        matched.append(Job(name, path, known[assignment]))
-    if all(job.sheet is None for job in matched):
-        raise SheetError("no submission names a sheet of this course: give one with --source")
-    return matched
-
-
-def _assignment(path: Path) -> str:
-    try:
-        return extract.assignment_of(extract.read_cells(extract.read_bytes(path))[0])
-    except extract.Unreadable:
-        return ""
+Engine = Callable[[list[Job]], Iterator[dict[str, Any]]]
 
 
 def grade_all(
-    todo: list[Job], out: Path, *, parallel: int, isolation: str, budget_s: float
-) -> Iterator[dict[str, Any]]:
-    """Yields every result as it comes, kept ones first, and writes the reports at the end."""
-    isolated = best_isolation(isolation)
-    states = {job.name: _state(job, isolated, budget_s) for job in todo}
-    results: dict[str, dict[str, Any]] = {}
+    todo: list[Job],
+    out: Path,
+    *,
+    parallel: int,
+    isolation: str,
+    budget_s: float,
+    cluster: str = "",
+    unsafe: bool = False,
+    on_kept: Callable[[int], object] = lambda count: None,
+) -> Generator[dict[str, Any], None, None]:
+    """Yields every result as it comes, those of an earlier run first, and writes the reports.
+
+    Args:
+        on_kept: told how many results were kept from an earlier run, before the first comes.
+
+    Raises:
+        SheetError: another run has the folder.
+        ValueError: the isolation does not work, or the cluster cannot be had.
+        OSError: the folder cannot be written.
+    """
+    plan = Plan(isolation, budget_s, parallel, cluster, unsafe)
+    with _engine(plan) as (engine, levels), _locked(out):
+        states = {job.name: _state(job, budget_s) for job in todo}
+        results = _known(todo, out, states, levels)
+        on_kept(len(results))
+        try:
+            yield from list(results.values())
+            left = [job for job in todo if job.name not in results]
+            for result in _graded(left, engine):
+                name = result["submission"]
+                if result["status"] != "grader_error":
+                    kept = {"state": states[name], "result": result}
+                    write_atomically(_store(out, name), to_json(kept))
+                results[name] = result
+                yield result
+        finally:
+            write_reports(out, [results[job.name] for job in todo if job.name in results])
+
+
+@contextlib.contextmanager
+def _engine(plan: Plan) -> Iterator[tuple[Engine, tuple[str, ...]]]:
+    """What grades, and the levels at which an earlier result is as good as a new one."""
+    if plan.cluster:
+        from mmcourse.grading import cluster
+
+        good = LEVELS if plan.unsafe else SAFE
+        with cluster.connect(plan.cluster) as client:
+            yield (
+                lambda left: cluster.grade(client, left, plan, secret()),
+                good if plan.isolation == "auto" else (plan.isolation,),
+            )
+    else:
+        isolated = best_isolation(plan.isolation)
+        settings = run.Settings(isolated, plan.budget_s, secret())
+        yield lambda left: _grade_here(left, settings, plan.parallel), (isolated.level,)
+
+
+@contextlib.contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """The folder for this run alone; what a killed run left half-written goes."""
+    from filelock import FileLock, Timeout
+
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise SheetError(f"{out}: another run is writing to this folder") from None
+    try:
+        for part in (*out.glob(".*.part"), *out.glob("*/.*.part")):
+            part.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
+
+
+def _known(
+    todo: list[Job], out: Path, states: dict[str, str], levels: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """Results of an earlier run that still hold."""
+    found: dict[str, dict[str, Any]] = {}
     for job in todo:
-        known = _kept(_store(out, job.name), states[job.name])
-        if known is None and job.sheet is None:
-            known = _without_sheet(job)
-        if known is not None:
-            results[job.name] = known
-            yield known
-    left = [job for job in todo if job.name not in results]
-    for result in _grade_new(left, run.Settings(isolated, budget_s, secret()), parallel):
-        name = result["submission"]
-        if result["status"] != "grader_error":
-            kept = {"state": states[name], "result": result}
-            write_atomically(_store(out, name), to_json(kept))
-        results[name] = result
-        yield result
-    write_reports(out, [results[job.name] for job in todo])
+        kept = _kept(_store(out, job.name), states[job.name])
+        # A file that could not be read was graded at no level.
+        if kept is not None and kept["isolation"] in (*levels, ""):
+            found[job.name] = kept
+    return found
 
 
-def _grade_new(todo: list[Job], settings: run.Settings, parallel: int) -> Iterator[dict[str, Any]]:
-    """Grades side by side; the machinery is started only if there is something to do."""
-    if not todo:
-        return
-    nursery, pool = Nursery(), ThreadPoolExecutor(parallel)
+def _graded(todo: list[Job], engine: Engine) -> Iterator[dict[str, Any]]:
+    """First what nothing needs to be run for, then what the engine grades."""
+    left = []
+    for job in todo:
+        result = by_hand(job)
+        if result is None:
+            left.append(job)
+        else:
+            yield result
+    # The machinery is started only if there is something to do.
+    if left:
+        yield from engine(left)
+
+
+def _grade_here(todo: list[Job], settings: run.Settings, parallel: int) -> Iterator[dict[str, Any]]:
+    places = min(parallel, len(todo))
+    nursery, pool = Nursery(settings.isolation, places), ThreadPoolExecutor(places)
     try:
         nursery.wait_ready()
         futures = [pool.submit(_grade_one, job, settings, nursery) for job in todo]
@@ -145,28 +168,25 @@ def _grade_new(todo: list[Job], settings: run.Settings, parallel: int) -> Iterat
 
 
 def _grade_one(job: Job, settings: run.Settings, nursery: Nursery) -> dict[str, Any]:
-    if job.sheet is None:
-        return _without_sheet(job)
     try:
-        return run.grade(job.name, job.path, job.sheet, settings, nursery)
+        return run.grade(job.name, job.path, cast(Sheet, job.sheet), settings, nursery)
     except Exception as error:  # a full disk, say: never a zero
-        blank = run.blank(job.name, job.sheet, settings)
-        return blank | {"status": "grader_error", "infra": [f"{type(error).__name__}: {error}"]}
+        return failed(job, settings.isolation.level, [f"{type(error).__name__}: {error}"])
 
 
 def _store(out: Path, name: str) -> Path:
     return out / ".results" / f"{name}.json"
 
 
-def _state(job: Job, isolation: Isolation, budget_s: float) -> str:
-    """What a result depends on: submission, sheet, grader, settings."""
+def _state(job: Job, budget_s: float) -> str:
+    """What a result depends on, beside the level: submission, sheet, grader, budget."""
     sheet = job.sheet
     cells = repr((sheet.assignment, sheet.version, sheet.cells)) if sheet else ""
     try:
         data = extract.digest(extract.read_bytes(job.path))
     except extract.Unreadable as error:
         data = str(error)
-    parts = [mmcourse.__version__, repr(isolation), str(budget_s), cells, data]
+    parts = [mmcourse.__version__, str(float(budget_s)), cells, data]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -176,15 +196,3 @@ def _kept(store: Path, state: str) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return run.empty("") | kept["result"] if kept.get("state") == state else None
-
-
-def _without_sheet(job: Job) -> dict[str, Any]:
-    result = run.empty(job.name)
-    try:
-        data = extract.read_bytes(job.path)
-        result["sha256"] = extract.digest(data)
-        extract.read_cells(data)
-    except extract.Unreadable as error:
-        return result | {"status": "unreadable", "notes": [str(error)]}
-    note = "the notebook names no sheet of this course: grade it with --source"
-    return result | {"status": "needs_manual", "notes": [note]}
