@@ -625,7 +625,7 @@ def gaze(**options: Any) -> CaptionGaze:
     weights = random.dirichlet(np.full(16, 0.3), size=(2, 4))
     chances = np.sort(random.dirichlet(np.ones(4), size=(2, 4))[..., :3])[..., ::-1]
     presets = [
-        {"name": "The colour", "scene": 0, "word": 1, "note": "Where does it look for “red”?"},
+        {"name": "The shape", "scene": 0, "word": 2, "note": "Where does it look for “disc”?"},
         {"name": "The end", "scene": 1, "word": 2},
     ]
     named = {

@@ -14,6 +14,7 @@ from widgets_page import (
     PICTURES,
     attention,
     changes,
+    gaze,
     page,
     patches,
     ring,
@@ -28,7 +29,7 @@ every = pytest.mark.parametrize("make", MAKERS)
 # These choose how something is drawn: the picture's description says so, the sentence stays.
 SILENT = {"Strip shows", "Graph shows"}
 # Canvases painted in the theme's colours; elsewhere the style sheet follows the theme.
-PAINTED = [attention, patches, ring, similarity, words]
+PAINTED = [attention, gaze, patches, ring, similarity, words]
 OUTSIDE = """[...document.querySelectorAll(".mm-widget *")].filter((node) =>
     !node.closest(".mm-scroll") && !node.closest("[hidden]") && node.tagName !== "OPTION"
     && node.getBoundingClientRect().right > innerWidth).map((node) => node.outerHTML)"""
