@@ -22,6 +22,9 @@ from mmcourse.grading.forbid import forbidden_calls, last_answer, refusal
 from mmcourse.grading.host import UNDEFINED, Host
 from mmcourse.grading.values import BadValue, dumps, loads
 
+MAX_CHECK_BYTES = 2**30
+# Blanks but the line feed, controls, and what turns the direction of writing.
+CONTROL = re.compile(r"[^\S\n]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 GREEN, RED, BOLD, RESET = "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
 
@@ -144,10 +147,12 @@ class _Session:
     def __init__(self) -> None:
         self.backend: Backend = LocalBackend()
         self.generator: Any = None
+        self.received = 0
 
     def seed(self, seed: int) -> None:
         import torch
 
+        self.received = 0
         self.generator = torch.Generator().manual_seed(seed)
 
     def draw(self) -> Any:
@@ -156,8 +161,11 @@ class _Session:
         return self.generator
 
     def ask(self, operation: str, *arguments: Any) -> Any:
-        request = dumps([operation, list(arguments)])
-        return loads(self.backend.request(request), Handle)
+        reply = self.backend.request(dumps([operation, list(arguments)]))
+        self.received += len(reply)
+        if self.received > MAX_CHECK_BYTES:  # a list with a giant for each item, say
+            raise BadValue(f"the results are larger than {MAX_CHECK_BYTES // 2**20} MiB together")
+        return loads(reply, Handle)
 
 
 session = _Session()
@@ -257,6 +265,7 @@ def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 def plain(text: object, limit: int = 2000) -> str:
-    """Text without terminal codes or other control characters, cut to a length."""
-    uncoloured = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", str(text)[: 4 * limit])
-    return re.sub(r"[^\S\n]|[\x00-\x08\x0b-\x1f\x7f]", " ", uncoloured).strip()[:limit]
+    """Text without terminal codes, control characters or halves of characters, cut to a length."""
+    whole = str(text)[: 4 * limit].encode("utf-8", "replace").decode()
+    uncoloured = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", whole)
+    return CONTROL.sub(" ", uncoloured).strip()[:limit]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mmcourse.grading.values import BadValue
+
 
 class CheckFailed(AssertionError):
     """An answer that is not right yet; the message says why."""
@@ -58,8 +60,8 @@ class Expect:
         wanted = errors if isinstance(errors, str) else errors.__name__
         try:
             call()
-        except NotImplementedError:
-            raise
+        except (NotImplementedError, CheckFailed, BadValue):
+            raise  # not raised by the answer
         except Exception as error:
             names = getattr(error, "names", None) or [c.__name__ for c in type(error).__mro__]
             if wanted in names:

@@ -19,6 +19,7 @@ from mmcourse.grading.sheet import MARKER, Sheet
 MAX_FILE = 20 * 2**20
 MAX_CELLS = 2000
 MAX_SOURCE = 2**20
+MAX_PARSED = 100_000
 
 
 class Unreadable(ValueError):
@@ -135,7 +136,7 @@ def _source(raw: dict[str, Any]) -> str:
 def _piece(sheet: Sheet, raw: dict[str, Any], source: str, number: int) -> Piece | None:
     """The piece a cell is, or None for the instructor's own cells (they are rebuilt)."""
     keys = [str(key) for key in _claims(raw)]
-    for key in [*keys, *MARKER.findall(source)]:
+    for key in [*keys, *_markers(source)]:
         if key in sheet.answers:
             return Piece(f"{key} (code cell {number})", source, key)
     known = {cell.key: cell for cell in sheet.cells if cell.kind == "code"}
@@ -152,6 +153,12 @@ def _piece(sheet: Sheet, raw: dict[str, Any], source: str, number: int) -> Piece
     return Piece(f"code cell {number}", source, _by_name(sheet, source))
 
 
+def _markers(source: str) -> list[str]:
+    """Answers that a cell's marker lines name; line by line, as blank space may be endless."""
+    found = (MARKER.match(line) for line in source.splitlines())
+    return [match[1] for match in found if match]
+
+
 def _claims(raw: dict[str, Any]) -> Iterator[Any]:
     """What a cell says it is: metadata key, then cell id."""
     metadata = raw.get("metadata")
@@ -163,7 +170,9 @@ def _claims(raw: dict[str, Any]) -> Iterator[Any]:
 
 
 def _by_name(sheet: Sheet, source: str) -> str:
-    """The answer whose name a cell defines, or an empty string."""
+    """The answer whose name a cell defines, or an empty string; no parser is fed a giant."""
+    if len(source) > MAX_PARSED:
+        return ""
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -3,25 +3,70 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from mmcourse.grading.sheet import MARKER
 
+MAX_PARSED = 100_000
+MAX_MAGICS = 20
+MAGIC = re.compile(r"^\s*[%!?,;/]|[%!]|\?\s*$")
 
-def forbidden_calls(source: str, names: list[str]) -> list[str]:
-    """The forbidden names that a cell uses or imports, in the order they are listed.
 
-    A name that the cell itself defines is the learner's own. A learner who hides a call (through
-    getattr, say) is not found: this is a reminder of the rules of a question, not a lock.
+def forbidden_calls(source: str | Iterable[str], names: list[str]) -> list[str]:
+    """The forbidden names that an answer uses or imports, in the order they are listed.
+
+    A name that the answer itself defines is the learner's own. A learner who hides a call
+    (through getattr, say) is not found: this is a reminder of the rules of a question, not a lock.
+
+    Args:
+        source: the answer's cell, or its cells; one that is no Python hides nothing of the others.
+        names: what may not be used.
     """
+    cells = [source] if isinstance(source, str) else list(source)
+    whole, used = ast.Module([], []), set[str]()
+    for cell in cells if names else []:
+        text = re.sub(r"\A\s*%%[^\n]*", "", cell)
+        try:
+            whole.body += _tree(text).body
+        except SyntaxError:
+            continue  # such a cell does not run either
+        except (ValueError, RecursionError, MemoryError):
+            used |= set(re.findall(r"\w+", text))
     try:
-        from IPython.core.inputtransformer2 import TransformerManager
-
-        tree = ast.parse(TransformerManager().transform_cell(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    used = set(_used(tree))
+        used |= set(_used(whole))
+    except RecursionError:
+        used |= {word for cell in cells for word in re.findall(r"\w+", cell)}
     return [name for name in names if name in used]
+
+
+def _tree(text: str) -> ast.Module:
+    """The syntax tree of a cell, with its magics translated if it has any.
+
+    Raises:
+        SyntaxError: it is no Python.
+        ValueError: it is too long to look through, or IPython cannot translate it.
+    """
+    if len(text) > MAX_PARSED:
+        raise ValueError("too long to be parsed")
+    try:
+        return ast.parse(text)
+    except SyntaxError:
+        # IPython reads the cell anew for every magic, so a thousand of them would take minutes.
+        if sum(bool(MAGIC.search(line)) for line in text.splitlines()) > MAX_MAGICS:
+            raise ValueError("too many magics") from None
+    return ast.parse(_translated(text))
+
+
+def _translated(text: str) -> str:
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    try:
+        return TransformerManager().transform_cell(text)
+    except SyntaxError:
+        raise
+    except Exception as error:
+        raise ValueError(f"IPython does not understand it ({type(error).__name__})") from None
 
 
 def refusal(names: Iterable[str]) -> str:

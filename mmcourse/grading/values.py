@@ -16,9 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 MAX_BYTES = 256 * 2**20
+MAX_HEADER = 16 * 2**20
 MAX_NODES = 100_000
 MAX_DEPTH = 40
 MAX_INT_BITS = 2048
+MAX_KEYS, MAX_FIELDS = 20_000, 250
 DTYPES = (
     "bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32",
     "float64", "complex64", "complex128",
@@ -136,14 +138,20 @@ class Encoder:
 
 
 class Decoder:
-    """Rebuilds a value from its JSON tree and buffers; anything unexpected is BadValue."""
+    """Rebuilds a value from its JSON tree and buffers; anything unexpected is BadValue.
+
+    A buffer is used once and parts are counted: few bytes never become a giant.
+    """
 
     def __init__(self, buffers: list[bytes], handle: Callable[[int, str], Any]) -> None:
-        self.buffers = buffers
-        self.handle = handle
+        self.buffers, self.handle, self.nodes = dict(enumerate(buffers)), handle, 0
+        self.tuples: dict[tuple[str, ...], Any] = {}
 
     def decode(self, tree: Any, depth: int = 0) -> Any:
         """The value of a tree."""
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise BadValue("malformed value")
         if tree is None or isinstance(tree, (bool, str)):
             return tree
         if depth > MAX_DEPTH or not isinstance(tree, dict) or len(tree) != 1:
@@ -152,9 +160,9 @@ class Decoder:
         decoders: dict[str, Callable[[Any, int], Any]] = {
             "i": lambda text, _: int(text, 16), "f": lambda text, _: _float(text),
             "c": lambda pair, _: complex(_float(pair[0]), _float(pair[1])),
-            "b": lambda index, _: self.buffers[index],
+            "b": lambda index, _: self.buffers.pop(index),
             "l": self._each, "t": lambda items, d: tuple(self._each(items, d)),
-            "s": lambda items, d: set(self._each(items, d)),
+            "s": lambda items, d: set(_few(self._each(items, d))),
             "d": self._dict, "n": self._named,
             "a": lambda parts, _: self._array(*parts),
             "x": lambda parts, _: self._array(*parts)[()],
@@ -173,16 +181,18 @@ class Decoder:
         return [self.decode(item, depth + 1) for item in items]
 
     def _dict(self, items: Any, depth: int) -> dict[Any, Any]:
-        flat = self._each(items, depth)
+        flat = _few(self._each(items, depth))
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
     def _named(self, parts: Any, depth: int) -> Any:
         name, fields, items = parts
-        for word in [name, *fields]:
-            if not str.isidentifier(word) or keyword.iskeyword(word):
+        values, key = self._each(items, depth), (name, *fields)
+        if key not in self.tuples:
+            words = all(str.isidentifier(w) and not keyword.iskeyword(w) for w in key)
+            if not words or max(len(fields), len(self.tuples)) > MAX_FIELDS:
                 raise BadValue("malformed tuple")
-        values = self._each(items, depth)
-        return collections.namedtuple(name, fields, rename=True)(*values)  # type: ignore[misc]
+            self.tuples[key] = collections.namedtuple(name, fields, rename=True)
+        return self.tuples[key](*values)
 
     def _array(self, dtype: str, shape: list[int], index: int) -> Any:
         import numpy as np
@@ -209,17 +219,19 @@ class Decoder:
 
     def _exact(self, shape: list[int], itemsize: int, index: int) -> bytes:
         """The buffer, if it has exactly the bytes that the shape asks for."""
-        raw = self.buffers[index]
+        raw = self.buffers.pop(index)
         if len(shape) > 32 or any(type(n) is not int or n < 0 for n in shape):
             raise BadValue("malformed shape")
-        if math.prod(shape) * itemsize != len(raw):
+        # (0, 2**40) holds nothing, but a sum over it would be a giant.
+        most = math.prod(filter(None, shape)) * itemsize
+        if math.prod(shape) * itemsize != len(raw) or most > MAX_BYTES:
             raise BadValue("malformed shape")
         return raw
 
     def _generator(self, index: int) -> Any:
         import torch
 
-        state = torch.frombuffer(bytearray(self.buffers[index]), dtype=torch.uint8)
+        state = torch.frombuffer(bytearray(self.buffers.pop(index)), dtype=torch.uint8)
         generator = torch.Generator()
         generator.set_state(state)
         return generator
@@ -231,6 +243,8 @@ def dumps(value: Any, export: Callable[[Any], tuple[int, str]] | None = None) ->
     tree = encoder.encode(value)
     sizes = [len(raw) for raw in encoder.buffers]
     header = json.dumps({"tree": tree, "sizes": sizes}).encode()
+    if len(header) > MAX_HEADER:
+        raise BadValue("the value has too many parts")
     return b"".join([struct.pack("<I", len(header)), header, *encoder.buffers])
 
 
@@ -238,6 +252,8 @@ def loads(data: bytes, handle: Callable[[int, str], Any]) -> Any:
     """The value of bytes written by `dumps`. Raises BadValue for anything else."""
     try:
         (length,) = struct.unpack_from("<I", data)
+        if length > MAX_HEADER:
+            raise BadValue("the value has too many parts")
         header = json.loads(data[4 : 4 + length])
         buffers, start = [], 4 + length
         for size in header["sizes"]:
@@ -250,6 +266,13 @@ def loads(data: bytes, handle: Callable[[int, str], Any]) -> Any:
         raise
     except Exception as error:  # hostile bytes may break any of the steps above
         raise BadValue(f"malformed value ({type(error).__name__})") from None
+
+
+def _few(items: list[Any]) -> list[Any]:
+    """Not so many that keys of equal hash take minutes."""
+    if len(items) <= 2 * MAX_KEYS:
+        return items
+    raise BadValue("a set or dict has too many parts")
 
 
 def _float_text(value: float) -> str:

@@ -226,3 +226,28 @@ def test_expectations_pass_what_is_right():
 def test_terminal_codes_and_control_characters_are_removed():
     assert checks.plain("\x1b[31mred\x1b[0m\x07\n<b>") == "red \n<b>"
     assert len(checks.plain("x" * 9000)) == 2000
+
+
+def test_messages_hold_no_halves_of_characters_and_no_turned_writing():
+    assert checks.plain("a\ud800b\u202ec\x9b2Jd\x00e") == "a?b c 2Jd e"
+    checks.plain("\ud800").encode()
+
+
+def test_a_list_of_giants_is_stopped_before_it_fills_the_memory(names, monkeypatch):
+    monkeypatch.setattr(checks, "MAX_CHECK_BYTES", 10_000)
+
+    class Endless:
+        def __getitem__(self, _):
+            return torch.zeros(1000)
+
+    names["Endless"] = Endless
+    with pytest.raises(checks.NotYet, match="larger than"), check("ex1.value"):
+        list(student.Endless())
+
+
+def test_a_value_that_cannot_cross_is_not_the_error_that_was_asked_for(names):
+    deep = []
+    deep.append(deep)
+    names["refuse"] = lambda: deep
+    with pytest.raises(checks.NotYet, match="nested"), check("ex1.value"):
+        expect.raises(ValueError, lambda: student.refuse(), "refuse it")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import pytest
 from submissions import EX1, EX2, SAMPLE, code, submission, without
@@ -134,3 +135,28 @@ def test_seeds_are_repeatable_and_their_own_for_each_check_and_submission():
 )
 def test_an_alias_is_found_and_a_name_of_ones_own_is_allowed(source, found):
     assert forbidden_calls(source, ["softmax"]) == ["softmax"] * found
+
+
+@pytest.mark.parametrize("line", ["\n", " \n", "\t# ", "%time 1\n", "x = !ls\n", "(-", "a.b;"])
+def test_a_million_of_anything_takes_no_time(line):
+    most = line * (900_000 // len(line))
+    source = f"# mmcourse: answer ex1\n{most}"
+    start = time.process_time()
+    found = answers(submission(source, EX2, (most,)))
+    assert len(found.pieces) == 3 - (not line.strip())
+    refused(SHEET, found)
+    assert time.process_time() - start < 5
+
+
+def test_many_magics_do_not_stop_the_search_for_forbidden_names():
+    source = "%time 1\n" * 600 + "softmax(1)"
+    start = time.process_time()
+    assert forbidden_calls(source, ["softmax", "relu"]) == ["softmax"]
+    assert time.process_time() - start < 1
+
+
+def test_a_broken_or_magic_cell_does_not_hide_the_others():
+    for cells in ([")", "softmax(1)"], ["%%time\nsoftmax(1)"], ["    softmax(1)"]):
+        assert forbidden_calls(cells, ["softmax"]) == ["softmax"]
+    own = ["def softmax(x): return x", "softmax(1)"]
+    assert forbidden_calls(own, ["softmax"]) == []

@@ -113,13 +113,24 @@ def test_a_bool_of_any_byte_is_a_bool():
     [
         {"T": ["float32", [2], 0]}, {"T": ["float32", [-1], 0]}, {"T": ["object", [1], 0]},
         {"T": ["float32", [10**12], 0]}, {"a": ["O", [1], 0]}, {"n": ["x; y", [], []]}, {"i": "zz"},
-        {"d": [[1], 2]}, {"d": [1]}, {"b": 9}, {"f": 1}, {"?": 1}, [1], {"l": 3}, {"y": "Tensor"},
+        {"l": [{"b": 0}, {"b": 0}]}, {"a": ["<f4", [0, 2**40], 1]}, {"l": [None] * 200_000},
+        {"l": [{"n": [f"x{i}", [], []]} for i in range(400)]}, {"s": [{"f": "nan"}] * 50_000},
+        {"n": ["x", [f"a{i}" for i in range(300)], []]}, {"d": [[1], 2]},
+        {"d": [1]}, {"b": 9}, {"f": 1}, {"?": 1}, [1], {"l": 3}, {"y": "Tensor"},
     ],
 )  # fmt: skip
 def test_hostile_headers_are_refused(tree):
-    header = json.dumps({"tree": tree, "sizes": [4]}).encode()
+    header = json.dumps({"tree": tree, "sizes": [4, 0]}).encode()
     with pytest.raises(BadValue):
         loads(struct.pack("<I", len(header)) + header + b"1234", no_handle)
+
+
+def test_a_header_too_long_to_be_a_value_is_not_parsed():
+    text = json.dumps({"tree": "x" * 17 * 2**20, "sizes": []}).encode()
+    with pytest.raises(BadValue, match="too many parts"):
+        loads(struct.pack("<I", len(text)) + text, no_handle)
+    with pytest.raises(BadValue, match="too many parts"):
+        dumps("x" * 17 * 2**20)
 
 
 @settings(max_examples=60, deadline=None)
