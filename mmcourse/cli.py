@@ -1,4 +1,4 @@
-"""The command line: mmcourse doctor | generate | train | evaluate | release | grade."""
+"""The command line: mmcourse doctor | generate | train | evaluate | release | prove | grade."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from mmcourse import __version__
 from mmcourse.cli_grade import grade
 from mmcourse.cli_models import AsJson, BadInput, evaluate, generate, train
+from mmcourse.cli_sheets import prove, release
 from mmcourse.grading.sheet import SheetError, repository
 
 app = typer.Typer(
@@ -91,33 +92,8 @@ app.command()(train)
 app.command()(evaluate)
 
 
-@app.command()
-def release(
-    lessons: Annotated[
-        list[str] | None, typer.Argument(help="Slugs or numbers; all, if none is given.")
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 if a file has drifted.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Generate exercises/*.ipynb from solutions/*.md and notebooks/*.ipynb from notebooks/*.md."""
-    from mmcourse.grading import release as releasing
-
-    root = repository()
-    chosen = lessons or []
-    files = releasing.drifted(root, chosen) if check else releasing.write_all(root, chosen)
-    names = [str(path.relative_to(root)) for path in files]
-    if as_json:
-        print(json.dumps({"drifted" if check else "written": names}, indent=1))
-    else:
-        for name in names:
-            print(f"drifted: {name} (run `mmcourse release`)" if check else f"wrote {name}")
-        if not names:
-            print("every generated file is up to date")
-    raise typer.Exit(1 if check and names else 0)
-
-
+app.command()(release)
+app.command()(prove)
 app.command()(grade)
 
 

@@ -1,11 +1,10 @@
 """Proves a sheet in this process: the reference passes, the stub stops, wrong answers are named.
 
-python -m mmcourse.grading.bank solutions/31_attention.md
+mmcourse prove homework.md
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import io
 import linecache
@@ -17,12 +16,18 @@ from typing import Any
 from mmcourse.grading import checks
 from mmcourse.grading.expect import CheckFailed
 from mmcourse.grading.forbid import forbidden_calls
-from mmcourse.grading.release import stub
-from mmcourse.grading.sheet import FIELDS, IMPORT, Cell, Sheet, SheetError, read_sheet
+from mmcourse.grading.release import exercise_notebook, notebook_text, solution_notebook, stub
+from mmcourse.grading.rules import bound_names, python
+from mmcourse.grading.sheet import IMPORT, Cell, Sheet, SheetError, read_sheet
 
 SEEDS = 3
+BUDGET_S = 120.0
 COLUMNS = 79
 WRONG_PER_QUESTION = 3
+
+
+class CellError(Exception):
+    """A cell of the sheet that does not run; the message is one line that names it."""
 
 
 class BankBackend(checks.LocalBackend):
@@ -41,9 +46,19 @@ class BankBackend(checks.LocalBackend):
         return False
 
 
-def prove(sheet: Sheet) -> list[str]:
-    """Everything that is wrong with a sheet; an empty list is the proof."""
-    problems = list(layout(sheet))
+def prove(sheet: Sheet, course: bool = True) -> list[str]:
+    """Everything that is wrong with a sheet; an empty list is the proof.
+
+    Args:
+        sheet: what `read_sheet` gave.
+        course: whether the course's own rules hold, too: lines of 79 columns, three wrong
+            answers to a question.
+    """
+    problems = [*layout(sheet), *(house(sheet) if course else [])]
+    try:
+        learner(sheet, {})
+    except CellError as error:
+        return [*problems, str(error)]
     problems += reference(sheet)
     problems += untouched(sheet)
     for cell in sheet.role("wrong"):
@@ -52,19 +67,13 @@ def prove(sheet: Sheet) -> list[str]:
 
 
 def layout(sheet: Sheet) -> Iterator[str]:
-    """Rules of the format that need no execution."""
-    code = [cell for cell in sheet.cells if cell.kind == "code"]
-    roles = [cell.role for cell in code]
-    if "wrong" in roles and "wrong" in roles[: len(roles) - roles.count("wrong")]:
-        yield "wrong answers must come after every other code cell"
-    if IMPORT not in code[0].source.splitlines():
-        yield f"the setup cell must hold the line `{IMPORT}`"
-    for cell in code:
-        for key in sorted(set(cell.meta) - FIELDS):
-            yield f"{cell.key}: unknown field {key!r}; quote a text that holds a comma or a colon"
-        for line in cell.source.splitlines():
-            if len(line) > COLUMNS:
-                yield f"{cell.key}: a line of {len(line)} columns (at most {COLUMNS}): {line}"
+    """What needs no execution and would surprise learners."""
+    seen = False
+    for number, cell in enumerate(sheet.cells, start=1):
+        if seen and cell.role != "wrong":
+            what = cell.key or f"text cell {number}"
+            yield f"{what}: stands below a wrong answer (these come last, with role `wrong`)"
+        seen |= cell.kind == "code" and cell.role == "wrong"
     defined = {name for cell in sheet.answers.values() for name in cell.meta["defines"]}
     for cell in sheet.role("setup"):
         for name in sorted(defined & bound_names(cell.source)):
@@ -72,22 +81,18 @@ def layout(sheet: Sheet) -> Iterator[str]:
     for key, answer in sheet.answers.items():
         for name in forbidden_calls(answer.source, answer.meta.get("forbid", [])):
             yield f"{key}: the reference itself uses {name}, which is forbidden"
+
+
+def house(sheet: Sheet) -> Iterator[str]:
+    """The course's own rules, which sheets of other people need not follow."""
+    for cell in sheet.cells:
+        for line in cell.source.splitlines() if cell.kind == "code" else ():
+            if len(line) > COLUMNS and line != IMPORT:
+                yield f"{cell.key}: a line of {len(line)} columns (at most {COLUMNS}): {line}"
+    for key in sheet.answers:
         count = sum(c.exercise == key for c in sheet.role("wrong"))
         if count < WRONG_PER_QUESTION:
             yield f"{key}: {count} wrong answers (at least {WRONG_PER_QUESTION})"
-
-
-def bound_names(source: str) -> set[str]:
-    """Names that a cell imports, assigns or defines at its top level."""
-    names: set[str] = set()
-    for node in ast.parse(source).body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            names |= {(a.asname or a.name).split(".")[0] for a in node.names}
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, ast.Assign):
-            names |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    return names
 
 
 def reference(sheet: Sheet) -> Iterator[str]:
@@ -99,7 +104,7 @@ def reference(sheet: Sheet) -> Iterator[str]:
             if error is not None:
                 yield f"{cell.key}: the reference fails: {describe(error)}"
             elif output:
-                yield f"{cell.key}: the check prints {output[:40]!r}; it should be silent"
+                yield f"{cell.key}: the check prints {output[:80]!r}; it should be silent"
 
 
 def untouched(sheet: Sheet) -> Iterator[str]:
@@ -118,8 +123,8 @@ def wrong(sheet: Sheet, cell: Cell) -> Iterator[str]:
     """A wrong answer fails the check it names, with the phrase it names."""
     try:
         namespace = learner(sheet, {cell.exercise: cell.source})
-    except Exception as error:
-        yield f"{cell.key}: the cell itself fails: {describe(error)}"
+    except CellError as error:
+        yield f"{cell.key}: {error}"
         return
     missing = set(sheet.answers[cell.exercise].meta["defines"]) - bound_names(cell.source)
     if missing:
@@ -139,13 +144,20 @@ def wrong(sheet: Sheet, cell: Cell) -> Iterator[str]:
 
 
 def learner(sheet: Sheet, replaced: dict[str, str]) -> dict[str, Any]:
-    """The learner's names after setup and all answers, some of them replaced."""
+    """The learner's names after setup and all answers, some of them replaced.
+
+    Raises:
+        CellError: a cell does not run.
+    """
     namespace: dict[str, Any] = {"__name__": "learner"}
-    for cell in sheet.role("setup"):
-        execute(cell.source, cell.key, namespace)
-    for key, cell in sheet.answers.items():
-        with contextlib.suppress(NotImplementedError):
-            execute(replaced.get(key, cell.source), key, namespace)
+    for cell in [*sheet.role("setup"), *sheet.answers.values()]:
+        source = replaced.get(cell.key, cell.source)
+        try:
+            execute(source, cell.key, namespace)
+        except NotImplementedError:
+            continue
+        except Exception as error:
+            raise CellError(f"cell {cell.key} does not run: {describe(error)}") from error
     return namespace
 
 
@@ -172,10 +184,7 @@ def attempt(
 
 def execute(source: str, name: str, namespace: dict[str, Any]) -> None:
     """Runs a cell's source; its lines can be found by inspect and tracebacks."""
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    file = f"<{name}>"
-    text = TransformerManager().transform_cell(source)
+    file, text = f"<{name}>", python(source)
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     exec(compile(text, file, "exec"), namespace)
 
@@ -188,24 +197,49 @@ def describe(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
+def graded(sheet: Sheet, folder: Path) -> list[str]:
+    """What the real grader makes of the reference and of the untouched sheet."""
+    from mmcourse.grading import batch
+
+    handed_in = {
+        "the reference": solution_notebook(sheet),
+        "the untouched sheet": exercise_notebook(sheet),
+    }
+    todo = []
+    for name, notebook in handed_in.items():
+        path = folder / f"{name}.ipynb"
+        path.write_text(notebook_text(notebook), encoding="utf-8")
+        todo.append(batch.Job(name, path, sheet))
+    problems: list[str] = []
+    for result in batch.grade_all(
+        todo, folder / "out", parallel=2, isolation="auto", budget_s=BUDGET_S
+    ):
+        name, said = result["submission"], [*result["infra"]]
+        wanted = result["max_points"] if name == "the reference" else 0
+        if result["points"] != wanted:
+            rows = [row for row in result["checks"] if (row["status"] == "pass") == (not wanted)]
+            said += [f"{row['id']}: {row['status']} {row['message']}".strip() for row in rows]
+        problems += [f"graded, {name} has {result['points']:g} points: {text}" for text in said]
+    return problems
+
+
 def main(arguments: list[str]) -> int:
-    """Proves the sheets named on the command line; 1 if one has a problem."""
+    """Proves the sheets named on the command line by the course's rules; 1 if one fails."""
     failed = not arguments
     for name in arguments:
         try:
             sheet = read_sheet(Path(name))
+            problems = [f"{name}: {problem}" for problem in prove(sheet)]
         except SheetError as error:
-            print(error, file=sys.stderr)
-            failed = True
-            continue
-        problems = prove(sheet)
-        for problem in problems:
-            print(f"{name}: {problem}", file=sys.stderr)
+            problems = [str(error)]
         failed |= bool(problems)
-        if not problems:
-            count = len(sheet.checks), len(sheet.role("wrong"))
-            print(f"ok {name}: {count[0]} checks, {count[1]} wrong answers")
+        print("\n".join(problems) or f"ok {name}: {extent(sheet)}", file=sys.stderr)
     return int(failed)
+
+
+def extent(sheet: Sheet) -> str:
+    """How much has been proved."""
+    return f"{len(sheet.checks)} checks, {len(sheet.role('wrong'))} wrong answers"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from typing import Any
 from mmcourse.grading.sheet import (
     BEGIN,
     END,
-    IMPORT,
     Cell,
     Sheet,
     SheetError,
@@ -98,9 +97,14 @@ def _points(number: float) -> str:
 def _lines_inside_strings(source: str) -> set[int]:
     """Lines that begin inside a multi-line string: indenting them would change the string."""
     inside: set[int] = set()
+    starts: list[int] = []
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.STRING:
             inside.update(range(token.start[0] + 1, token.end[0] + 1))
+        elif tokenize.tok_name[token.type] == "FSTRING_START":  # in parts since Python 3.12
+            starts.append(token.start[0])
+        elif tokenize.tok_name[token.type] == "FSTRING_END":
+            inside.update(range(starts.pop() + 1, token.end[0] + 1))
     return inside
 
 
@@ -127,7 +131,7 @@ def _notebook(sheet: Sheet, solved: bool) -> Any:
             cells.append(v4.new_markdown_cell(note(sheet), id="text-checks"))
         if cell.kind == "code" and cell.role == "answer":
             cells.append(v4.new_markdown_cell(terms(sheet, cell), id=f"text-{cell.key}"))
-        cells.append(_cell(sheet, cell, name, solved, imports=index == first))
+        cells.append(_cell(sheet, cell, name, solved))
     about = {"assignment": sheet.assignment, "version": sheet.version}
     return v4.new_notebook(
         cells=cells,
@@ -135,13 +139,15 @@ def _notebook(sheet: Sheet, solved: bool) -> Any:
     )
 
 
-def _cell(sheet: Sheet, cell: Cell, name: str, solved: bool, imports: bool) -> Any:
+def _cell(sheet: Sheet, cell: Cell, name: str, solved: bool) -> Any:
     from nbformat import v4
 
     about = {k: v for k, v in cell.meta.items() if k in KEPT}
     metadata = dict(cell.metadata) | ({"mmcourse": about} if about else {})
     if cell.kind != "code":
-        return v4.new_markdown_cell(cell.source, id=name, metadata=metadata)
+        make = v4.new_raw_cell if cell.kind == "raw" else v4.new_markdown_cell
+        pictures = {"attachments": cell.attachments} if cell.attachments else {}
+        return make(cell.source, id=name, metadata=metadata, **pictures)
     source, outputs, count = cell.source, [], None
     if cell.role == "answer" and not solved:
         source = stub(source)
@@ -152,8 +158,6 @@ def _cell(sheet: Sheet, cell: Cell, name: str, solved: bool, imports: bool) -> A
         if solved:
             source = f"# NBVAL_CHECK_OUTPUT\n{source}"
             outputs, count = [v4.new_output("stream", text=f"ok {cell.key}\n")], 1
-    elif imports and IMPORT not in source:
-        source = f"{IMPORT}\n\n{source}"
     made = v4.new_code_cell(source, id=name, metadata=metadata, outputs=outputs)
     made.execution_count = count
     return made
@@ -223,31 +227,64 @@ def targets(root: Path, lessons: list[str]) -> dict[Path, Path]:
 
 
 def generated(source: Path) -> str:
-    """The text of the file that a source generates."""
-    sheet = source.parent.name == "solutions"
-    return notebook_text(release(source) if sheet else paired_notebook(source))
+    """The text of the file that a source generates: a sheet's, unless it is a lesson."""
+    lesson = source.parent.name == "notebooks" and not _is_sheet(source)
+    return notebook_text(paired_notebook(source) if lesson else release(source))
+
+
+def _is_sheet(source: Path) -> bool:
+    return "mmcourse" in read_notebook(source).metadata
+
+
+def own_targets(sources: list[Path], out: Path) -> dict[Path, Path]:
+    """Learner's notebook → sheet, for sheets that lie anywhere.
+
+    Raises:
+        SheetError: no sheet, two of the same name, or one that its own notebook would replace.
+    """
+    if not sources:
+        raise SheetError("name the sheets that --out is for")
+    found: dict[Path, Path] = {}
+    for source in sources:
+        made = out / f"{source.stem}.ipynb"
+        if made in found:
+            raise SheetError(f"{source} and {found[made]} would both become {made}")
+        if made.resolve() == source.resolve():
+            raise SheetError(f"{source}: its notebook would replace it: choose another --out")
+        found[made] = source
+    return found
+
+
+def differing(targets: dict[Path, Path]) -> list[Path]:
+    """Generated files that are missing or differ from what their source gives."""
+    return [
+        made
+        for made, source in targets.items()
+        if not made.is_file() or made.read_text(encoding="utf-8") != generated(source)
+    ]
+
+
+def orphans(root: Path, targets: dict[Path, Path]) -> list[Path]:
+    """Generated files of the course that have lost their source."""
+    present = [*(root / "notebooks").glob("*.ipynb"), *(root / "exercises").glob("*.ipynb")]
+    return sorted(path for path in present if path not in targets)
+
+
+def write(targets: dict[Path, Path], chosen: list[Path]) -> None:
+    """Writes generated files, each whole or not at all."""
+    for made in chosen:
+        write_atomically(made, generated(targets[made]))
 
 
 def drifted(root: Path, lessons: list[str]) -> list[Path]:
-    """Generated files that differ from what their source gives, or have lost their source."""
+    """The course's generated files that differ from what their source gives, or have none."""
     wanted = targets(root, lessons)
-    wrong = [
-        made
-        for made, source in wanted.items()
-        if not made.is_file() or made.read_text(encoding="utf-8") != generated(source)
-    ]
-    if not lessons:
-        present = [*(root / "notebooks").glob("*.ipynb"), *(root / "exercises").glob("*.ipynb")]
-        wrong += sorted(path for path in present if path not in wanted)
-    return wrong
+    return differing(wanted) + ([] if lessons else orphans(root, wanted))
 
 
 def write_all(root: Path, lessons: list[str]) -> list[Path]:
-    """Writes the generated files that differ; returns them."""
-    changed = []
-    for made, source in targets(root, lessons).items():
-        text = generated(source)
-        if not made.is_file() or made.read_text(encoding="utf-8") != text:
-            write_atomically(made, text)
-            changed.append(made)
+    """Writes the course's generated files that differ; returns them."""
+    wanted = targets(root, lessons)
+    changed = differing(wanted)
+    write(wanted, changed)
     return changed

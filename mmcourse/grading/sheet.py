@@ -12,7 +12,8 @@ A cell's metadata stands under the key `mmcourse`:
 | fails, says | wrong | the check that must fail, and a phrase of its message |
 
 An answer begins with `# mmcourse: answer ex1` and holds its solution between the two markers
-below. Wrong answers come last, under a heading of role `wrong`.
+`### BEGIN SOLUTION` and `### END SOLUTION`. Wrong answers come last, under a heading of role
+`wrong`. The rules are in `mmcourse.grading.rules`.
 """
 
 from __future__ import annotations
@@ -20,30 +21,19 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-ROLES = ("text", "setup", "answer", "check", "wrong")
+from mmcourse.grading import rules
+from mmcourse.grading.rules import BEGIN, END, MARKER
+
+__all__ = [
+    "BEGIN", "END", "IMPORT", "MARKER", "Cell", "Sheet", "SheetError", "read_notebook",
+    "read_sheet", "repository", "to_json", "write_atomically",
+]  # fmt: skip
 IMPORT = "from mmcourse.grading import check, expect, rand, randint, randn, student"
-MARKER = re.compile(r"^\s*#\s*mmcourse:\s*answer\s+(\S+)", re.MULTILINE)
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 CHECK_TIMEOUT_S = 20.0
-FIELDS = frozenset(
-    [
-        "role",
-        "key",
-        "exercise",
-        "title",
-        "points",
-        "hidden",
-        "timeout_s",
-        "defines",
-        "forbid",
-        "fails",
-        "says",
-    ]
-)
 
 
 class SheetError(ValueError):
@@ -58,6 +48,7 @@ class Cell:
     source: str
     meta: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    attachments: dict[str, Any] = field(default_factory=dict)
 
     @property
     def role(self) -> str:
@@ -159,19 +150,44 @@ def read_sheet(path: Path) -> Sheet:
         SheetError: the file is no notebook, or a cell breaks a rule of the format.
     """
     notebook = read_notebook(path)
-    about = notebook.metadata.get("mmcourse")
-    if not isinstance(about, dict) or not about.get("assignment"):
-        raise SheetError(f"{path}: the notebook metadata needs `mmcourse: {{assignment, version}}`")
-    cells = []
-    for raw in notebook.cells:
-        meta = raw.metadata.get("mmcourse") or {}
-        others = {k: v for k, v in raw.metadata.items() if k != "mmcourse"}
-        cells.append(Cell(raw.cell_type, raw.source, dict(meta), others))
-    sheet = Sheet(path, str(about["assignment"]), str(about.get("version", "1")), tuple(cells))
-    problem = _first_problem(sheet)
+    assignment, version = _about(path, notebook.metadata.get("mmcourse"))
+    cells = tuple(_cell(path, raw, number) for number, raw in enumerate(notebook.cells, start=1))
+    sheet = Sheet(path, assignment, version, cells)
+    problem = rules.first_problem(sheet)
     if problem:
         raise SheetError(f"{path}: {problem}")
-    return sheet
+    return replace(sheet, cells=_with_import(cells))
+
+
+def _about(path: Path, about: Any) -> tuple[str, str]:
+    """Assignment and version of the notebook metadata."""
+    if not isinstance(about, dict) or not about.get("assignment"):
+        raise SheetError(f"{path}: the notebook metadata needs `mmcourse: {{assignment, version}}`")
+    name, version = about["assignment"], about.get("version", "1")
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,80}", name):
+        rule = "a text of letters, digits, _ and - (in quotes if it is a number)"
+        raise SheetError(f"{path}: assignment must be {rule}, got {name!r:.90}")
+    if not isinstance(version, (str, int, float)):
+        raise SheetError(f"{path}: version must be a text or a number, got {version!r:.60}")
+    return name, str(version)
+
+
+def _cell(path: Path, raw: Any, number: int) -> Cell:
+    meta = raw.metadata.get("mmcourse") or {}
+    if not isinstance(meta, dict):
+        raise SheetError(f"{path}: cell {number}: `mmcourse` must hold fields, got {meta!r:.60}")
+    others = {k: v for k, v in raw.metadata.items() if k != "mmcourse"}
+    return Cell(raw.cell_type, raw.source, dict(meta), others, dict(raw.get("attachments", {})))
+
+
+def _with_import(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """The cells, their first setup with the line that gives checks their words."""
+    first = next(number for number, cell in enumerate(cells) if cell.kind == "code")
+    setup = cells[first]
+    if IMPORT in setup.source.splitlines():
+        return cells
+    source = f"{IMPORT}\n\n{setup.source}".rstrip()
+    return (*cells[:first], replace(setup, source=source), *cells[first + 1 :])
 
 
 def read_notebook(path: Path) -> Any:
@@ -184,64 +200,6 @@ def read_notebook(path: Path) -> Any:
         raise SheetError(f"{path}: no such file") from None
     except Exception as error:
         raise SheetError(f"{path}: not a notebook ({str(error).splitlines()[0]:.120})") from None
-
-
-def _first_problem(sheet: Sheet) -> str:
-    """The first broken rule, or an empty string."""
-    keys: set[str] = set()
-    code = [cell for cell in sheet.cells if cell.kind == "code"]
-    for cell in code:
-        problem = _cell_problem(cell)
-        if problem:
-            return f"cell {cell.key or cell.source[:30]!r}: {problem}"
-        if cell.key in keys:
-            return f"the key {cell.key!r} is used twice"
-        keys.add(cell.key)
-    if not sheet.role("setup") or not code or code[0].role != "setup":
-        return "the first code cell must have role `setup`"
-    if not sheet.checks:
-        return "there is no check"
-    return _reference_problem(sheet)
-
-
-def _cell_problem(cell: Cell) -> str:
-    if "role" not in cell.meta or cell.role not in ROLES or cell.role == "text":
-        return f"role must be one of {', '.join(ROLES[1:])}, got {cell.meta.get('role')!r}"
-    if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)?", str(cell.key)):
-        return "key must be like `ex1` or `ex1.value`"
-    if cell.role == "answer":
-        return _answer_problem(cell)
-    if cell.role == "check" and cell.points <= 0:
-        return "points must be more than 0"
-    if cell.role == "wrong" and not (cell.meta.get("fails") and cell.meta.get("says")):
-        return "a wrong answer needs `fails` and `says`"
-    return ""
-
-
-def _answer_problem(cell: Cell) -> str:
-    first = cell.source.splitlines()[0] if cell.source else ""
-    if first != f"# mmcourse: answer {cell.key}":
-        return f"the first line must be `# mmcourse: answer {cell.key}`"
-    if not isinstance(cell.meta.get("defines"), list) or not cell.meta["defines"]:
-        return "`defines` must list the names that the cell defines"
-    begins, ends = cell.source.count(BEGIN), cell.source.count(END)
-    if begins != ends or not begins:
-        return f"needs matching `{BEGIN}` and `{END}` lines"
-    return ""
-
-
-def _reference_problem(sheet: Sheet) -> str:
-    """Keys that point at nothing."""
-    for cell in sheet.role("check"):
-        if cell.exercise not in sheet.answers:
-            return f"check {cell.key!r}: there is no answer {cell.exercise!r}"
-    for cell in sheet.role("wrong"):
-        if cell.meta["fails"] not in sheet.checks:
-            return f"wrong answer {cell.key!r}: there is no check {cell.meta['fails']!r}"
-    for key in sheet.answers:
-        if not any(cell.exercise == key for cell in sheet.role("check")):
-            return f"answer {key!r} has no check"
-    return ""
 
 
 def repository() -> Path:

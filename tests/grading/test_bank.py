@@ -10,7 +10,7 @@ from mmcourse.grading.sheet import read_sheet
 def test_the_sample_is_proved(capsys):
     assert prove(read_sheet(SAMPLE)) == []
     assert main([str(SAMPLE)]) == 0
-    assert "4 checks, 6 wrong answers" in capsys.readouterr().out
+    assert "4 checks, 6 wrong answers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,6 @@ def test_the_sample_is_proved(capsys):
         ("    ### BEGIN SOLUTION\n    scores", "    ### BEGIN SOLUTION\n    print(1); scores",
          "it should be silent"),
         ("says: not over the keys", "says: something else", "says"),
-        ("says: not over the keys", "says: not over, the keys", "unknown field 'the keys'"),
         ("    return (q @ k.T).softmax(dim=-1)", "    return (q @ k.T / 2).softmax(dim=-1)",
          "ex1.no-scale: passes ex1.value"),
         ("    return (q @ k.T).softmax(dim=-1)", "    return undefined", "ex1.no-scale: crashes"),
@@ -34,8 +33,11 @@ def test_the_sample_is_proved(capsys):
          "    scores = q @ k.T / q.shape[-1] ** 0.5\n    F.scaled_dot_product_attention\n",
          "which is forbidden"),
         ("import torch\n", f"import torch\n# {'x' * 80}\n", "columns"),
-        ("from mmcourse.grading import check,", "from mmcourse.grading import  check,",
-         "must hold the line"),
+        ("import torch\n", "import torch\nimport no_such_package\n",
+         "cell setup does not run: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("    return scores.softmax(dim=-1)\n    ### END SOLUTION",
+         "    return scores.softmax(dim=-1)\n    ### END SOLUTION\nattention_weights(1, 2)",
+         "cell ex1 does not run: AttributeError"),
     ],
 )  # fmt: skip
 def test_a_fault_is_named(tmp_path, old, new, says):
@@ -52,3 +54,20 @@ def test_the_command_tells_bad_files_in_a_line(tmp_path, capsys):
     bad.write_text("no front matter")
     assert main([str(bad), str(tmp_path / "gone.md")]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_text_below_the_wrong_answers_would_be_handed_out(tmp_path):
+    path = tmp_path / "00_sample.md"
+    path.write_text(SAMPLE.read_text() + "\n## More wrong answers\n")
+    assert any("stands below a wrong answer" in text for text in prove(read_sheet(path)))
+
+
+def test_the_course_asks_for_more_than_the_format(tmp_path):
+    text = SAMPLE.read_text()
+    path = tmp_path / "00_sample.md"
+    path.write_text(
+        text[: text.index("+++")].replace("import torch\n", f"import torch  # {'x' * 80}\n")
+    )
+    sheet = read_sheet(path)
+    assert prove(sheet, course=False) == []
+    assert [problem.split(":")[0] for problem in prove(sheet)] == ["setup", "ex1", "ex2"]

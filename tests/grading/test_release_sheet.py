@@ -4,19 +4,23 @@ import json
 import shutil
 from pathlib import Path
 
+import jupytext
+import nbformat
 import pytest
 from submissions import SAMPLE
 
 from mmcourse.grading.release import (
     block,
+    differing,
     drifted,
     exercise_notebook,
     notebook_text,
+    own_targets,
     stub,
     targets,
     write_all,
 )
-from mmcourse.grading.sheet import Cell, SheetError, read_sheet
+from mmcourse.grading.sheet import IMPORT, Cell, SheetError, read_sheet
 
 
 @pytest.fixture
@@ -136,19 +140,63 @@ def test_an_unknown_lesson_is_refused_with_the_known_ones(tmp_path):
         targets(make_course(tmp_path), ["98"])
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ("role: check, key: ex1.value", "role: chck, key: ex1.value", "role must be one of"),
-        ("# mmcourse: answer ex1\n", "", "the first line must be"),
-        ("key: ex2.gradient", "key: ex2.value", "used twice"),
-        ("exercise: ex2, title: Gradient", "exercise: ex9, title: G", "there is no answer 'ex9'"),
-        ("fails: ex1.large", "fails: ex1.huge", "there is no check 'ex1.huge'"),
-        ("points: 2, timeout_s", "points: 0, timeout_s", "points must be more than 0"),
-        ("    ### END SOLUTION", "    # end", "matching"),
-        ("  assignment: 00_sample\n", "", "assignment"),
-    ],
-)
+EX2_KEY = "key: ex2, defines: [Residual]"
+BROKEN = [
+    # the notebook
+    ("  assignment: 00_sample\n", "", "the notebook metadata needs `mmcourse: {assignment"),
+    ("assignment: 00_sample", "assignment: 815", "assignment must be a text of letters"),
+    ("assignment: 00_sample", "assignment: a/b", "assignment must be a text of letters"),
+    ("version: '1'", "version: [1]", "version must be a text or a number"),
+    # fields
+    ("role: check, key: ex1.value", "role: chck, key: ex1.value", "ex1.value: role must be one of"),
+    ("{role: setup, key: setup}", "{key: setup}", "cell setup: role must be one of setup, answer"),
+    ("{role: setup, key: setup}", "[setup]", "cell 2: `mmcourse` must hold fields"),
+    ("{role: setup, key: setup}", "{role: setup}", r"cell 2 \('from mmcourse.*: a key is missing"),
+    ("key: ex2.gradient", "key: 7", "key must be like `ex1` or `ex1.value`.*got 7"),
+    ("key: ex2.gradient", "key: ex2_gradient", "key must be like"),
+    ("key: setup", "key: text-1", "cell text-1: the key may not begin with"),
+    ("hidden: true", "hiden: true", "cell ex1.large: unknown field 'hiden'"),
+    ("hidden: true", "hidden: 'yes'", "cell ex1.large: hidden must be true or false, got 'yes'"),
+    ("points: 2, timeout_s", "points: 0, timeout_s", "cell ex2.value: points must be more than 0"),
+    ("points: 2, timeout_s", "points: two, timeout_s", "points must be more than 0, got 'two'"),
+    ("points: 2, timeout_s", "points: .nan, timeout_s", "points must be more than 0, got nan"),
+    ("points: 2, timeout_s", "timeout_s", "cell ex2.value: points are missing"),
+    ("timeout_s: 10", "timeout_s: soon", "cell ex1.large: timeout_s must be more than 0 seconds"),
+    ("defines: [Residual]", "defines: Residual", "cell ex2: defines must be a list of names"),
+    ("defines: [Residual]", "defines: []", "cell ex2: defines must be a list of names"),
+    (", defines: [Residual]", "", "cell ex2: `defines` must list"),
+    ("defines: [Residual]", "defines: [Rest]", "cell ex2: it does not define Rest"),
+    ("[scaled_dot_product_attention]", "[F.sdpa]", "cell ex1: forbid must be a list of names"),
+    ("says: not over the keys", "says: not over, the keys", "unknown field 'the keys'"),
+    (", says: not over the keys", "", "cell ex1.wrong-axis: a wrong answer needs `fails` and"),
+    ("role: wrong, key: ex1.wrong-axis", "role: wrong, key: ex1.wrong-axis, points: 1",
+     "cell ex1.wrong-axis: unknown field 'points'"),
+    ('+++ {"mmcourse": {"role": "wrong"}}', '+++ {"mmcourse": {"role": "check"}}',
+     "its role is `text` or `wrong`, not 'check'"),
+    # sources
+    ("# mmcourse: answer ex1\n", "", "cell ex1: the first line must be"),
+    ("    return x + self.inner(x)\n        ### END", "    return x +\n        ### END",
+     "cell ex2: not Python in line [0-9]+: "),
+    ("    ### END SOLUTION", "    # end", "needs matching"),
+    ("    ### BEGIN SOLUTION", "    ### BEGIN SOLUTION (short)", "must be alone on its line"),
+    ("    ### END SOLUTION", "    ### END SOLUTION\n    #BEGIN SOLUTION", "alone on its line"),
+    ("    ### BEGIN SOLUTION", "    ### END SOLUTION\n    ### BEGIN SOLUTION", "needs matching"),
+    ("import torch\n", "import torch\n### BEGIN SOLUTION\n### END SOLUTION\n",
+     "cell setup: '### BEGIN SOLUTION' takes nothing out here: use an answer cell"),
+    ("q = 1000", "### BEGIN HIDDEN TESTS\nq = 1000", "use a check with `hidden: true`"),
+    # how cells hang together
+    ("key: ex2.gradient", "key: ex2.value", "the key 'ex2.value' is used twice"),
+    ("key: setup", "key: ex1-value", "the keys 'ex1-value' and 'ex1.value' give the same cell id"),
+    ("role: setup, key: setup", "role: check, key: ex1.first, points: 1", "must have role `setup`"),
+    (EX2_KEY, EX2_KEY.replace("ex2", "ex2.a"), "cell ex2.a: the key of an answer has no dot"),
+    ("exercise: ex2, title: Gradient", "exercise: ex9, title: G", "there is no answer 'ex9'"),
+    ("exercise: ex2, title: Gradient", "exercise: ex1, title: G", "must begin with 'ex1' and"),
+    ("fails: ex1.large", "fails: ex1.huge", "there is no check 'ex1.huge'"),
+    ("fails: ex1.large", "fails: ex2.value", "'ex2.value' is a check of another question"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "says"), BROKEN)
 def test_a_broken_sheet_is_refused_in_one_line(tmp_path, old, new, says):
     text = SAMPLE.read_text()
     assert old in text
@@ -157,3 +205,50 @@ def test_a_broken_sheet_is_refused_in_one_line(tmp_path, old, new, says):
     with pytest.raises(SheetError, match=says) as caught:
         read_sheet(path)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        (("setup",), "there is no answer"),
+        (("setup", "answer"), "there is no check"),
+        ((), "the first code cell must have role `setup`"),
+    ],
+)
+def test_a_sheet_with_a_part_missing_is_refused(tmp_path, kept, says):
+    notebook = jupytext.read(SAMPLE)
+    cells = notebook.cells
+    notebook.cells = [c for c in cells if c.metadata.get("mmcourse", {}).get("role") in kept]
+    path = tmp_path / "part.ipynb"
+    jupytext.write(notebook, path)
+    with pytest.raises(SheetError, match=says):
+        read_sheet(path)
+
+
+def test_pictures_in_text_are_kept_and_raw_cells_stay_raw(tmp_path):
+    notebook = jupytext.read(SAMPLE)
+    notebook.cells[0].attachments = {"a.png": {"image/png": "AAAA"}}
+    notebook.cells.insert(1, nbformat.v4.new_raw_cell("raw"))
+    jupytext.write(notebook, tmp_path / "00_sample.ipynb")
+    made = exercise_notebook(read_sheet(tmp_path / "00_sample.ipynb"))
+    assert made.cells[0].attachments == {"a.png": {"image/png": "AAAA"}}
+    assert made.cells[1].cell_type == "raw"
+
+
+def test_the_words_of_checks_are_imported_if_the_sheet_does_not(tmp_path):
+    path = tmp_path / "00_sample.md"
+    path.write_text(SAMPLE.read_text().replace(f"{IMPORT}\n\n", "").replace(f"{IMPORT}\n", ""))
+    assert IMPORT not in path.read_text()
+    assert read_sheet(path).cells == read_sheet(SAMPLE).cells
+
+
+def test_own_sheets_are_released_anywhere_but_never_over_themselves(tmp_path):
+    sheet = tmp_path / "hw.md"
+    shutil.copy(SAMPLE, sheet)
+    targets = own_targets([sheet], tmp_path / "out")
+    assert differing(targets) == [tmp_path / "out" / "hw.ipynb"]
+    with pytest.raises(SheetError, match="would replace it"):
+        own_targets([tmp_path / "hw.ipynb"], tmp_path)
+    with pytest.raises(SheetError, match="would both become"):
+        own_targets([sheet, tmp_path / "hw.ipynb"], tmp_path / "out")
