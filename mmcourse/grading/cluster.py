@@ -104,6 +104,11 @@ class _Run:
                 if self.running:
                     future = next(self.completed)
                     yield from self._take(future, self.running.pop(future))
+        except Exception:
+            if self.client.status == "running":
+                raise
+            for attempt in (*self.waiting, *self.running.values()):
+                yield failed(attempt.job, "", [*attempt.problems, "the cluster is gone"])
         finally:
             with contextlib.suppress(Exception):  # the cluster may be gone
                 self.client.cancel(list(self.running))
@@ -112,18 +117,18 @@ class _Run:
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
         threads = sum(worker["nthreads"] for worker in workers.values())
         while self.waiting and len(self.running) < 2 * max(threads, 1):
-            attempt = self.waiting.popleft()
+            attempt = self.waiting[0]
             try:
                 unit = self._unit(attempt.job)
             except extract.Unreadable as error:  # it has changed since we looked
-                yield failed(attempt.job, "", [str(error)])
+                yield failed(self.waiting.popleft().job, "", [str(error)])
                 continue
             good = [name for name in workers if name not in attempt.avoided | self.unfit]
             # Others are allowed, or a task whose last worker has gone would wait for ever.
             future = self.client.submit(
                 work, unit, pure=False, workers=good or None, allow_other_workers=bool(good)
             )
-            self.running[future] = attempt
+            self.running[future] = self.waiting.popleft()
             self.completed.add(future)
 
     def _unit(self, job: Job) -> str:
@@ -160,5 +165,7 @@ def _outcome(future: Future) -> dict[str, Any]:
         return json.loads(future.result())
     except KilledWorker as error:
         return {"problem": "the worker died", "worker": error.last_worker.address}
-    except (Exception, CancelledError) as error:
+    except CancelledError:
+        return {"problem": "the task was lost"}
+    except Exception as error:
         return {"problem": f"{type(error).__name__}: {error}"}
