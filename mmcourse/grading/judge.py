@@ -16,6 +16,7 @@ from typing import Any
 
 from mmcourse.grading import blame, checks, link, wire
 from mmcourse.grading.expect import CheckFailed
+from mmcourse.grading.fairness import Reference
 from mmcourse.grading.link import Link, Stopped
 from mmcourse.grading.namespaces import die_with_parent
 from mmcourse.grading.sandbox import Isolation
@@ -48,6 +49,7 @@ class JudgeBackend:
         self.skipped = False
         self.seconds = 0.0
         self.limit_s = CELL_LIMIT_S
+        self.reference = _reference(spec["sheet"])
         isolation = Isolation(**spec["isolation"])
         self.link = Link(isolation, spec["budget_s"], link.inherited if isolation.warm else None)
 
@@ -55,6 +57,7 @@ class JudgeBackend:
         """Starts a check with a live child; refusals (known already) act at its first request."""
         about = self.spec["checks"][key]
         exercise = about["exercise"]
+        seed = self._fair_seed(key)
         self.seconds, self.limit_s, self.skipped = 0.0, about["timeout_s"], False
         self.link.muted = self.link.muted or about["hidden"]
         self.blocked = self.spec["refused"].get(exercise, "")
@@ -65,8 +68,20 @@ class JudgeBackend:
         if not self.blocked:
             self._load()
             with contextlib.suppress(CheckFailed, StudentError):
-                self.request(dumps(["seed", [about["seed"]]]))
-        return about["seed"]
+                self.request(dumps(["seed", [seed]]))
+        return seed
+
+    def _fair_seed(self, key: str) -> int:
+        """The check's seed, or the first after it whose inputs the sheet's own solution passes."""
+        seed = self.spec["checks"][key]["seed"]
+        if self.reference is None:
+            return seed
+        fair = self.reference.seed(key, seed)
+        if fair is None:
+            self.record["infra"].append(f"{key}: the sheet's own solution does not pass it")
+        else:
+            self.spec["checks"][key]["seed"] = fair
+        return self.spec["checks"][key]["seed"]
 
     def request(self, data: bytes) -> bytes:
         """One request of the running check."""
@@ -122,6 +137,7 @@ class JudgeBackend:
             "status": status,
             "message": checks.plain(message),
             "public": self._public(key, error, message),
+            "seed": self.spec["checks"][key]["seed"],
             "seconds": round(self.seconds, 3),
         }
         self.save()
@@ -190,6 +206,14 @@ def _open(reply: bytes) -> bytes:
     if names[0] == "NotImplementedError" and checks.unanswered(undefined):
         raise undefined
     raise StudentError(names, message, pointer)
+
+
+def _reference(cells: list[dict[str, Any]]) -> Reference | None:
+    """The sheet's solution; None if it cannot run here, so that nothing can be said by it."""
+    try:
+        return Reference(cells)
+    except Exception:
+        return None
 
 
 _running: list[JudgeBackend] = []

@@ -36,7 +36,7 @@ KERNEL_OPTIONS = ["--IPKernelApp.capture_fd_output=False", "--HistoryManager.ena
 PRELOADED = (
     "torch", "psutil", "pytest", "nbval.plugin", "pytest_reportlog.plugin",
     "jupyter_client.manager", "ipykernel.kernelapp", "IPython.core.interactiveshell",
-    "mmcourse.grading.judge", "mmcourse.grading.nbval_ids",
+    "mmcourse.grading.judge", "mmcourse.grading.nbval_ids", "IPython.core.inputtransformer2",
 )  # fmt: skip
 
 

@@ -77,6 +77,7 @@ def build(
     spec = {
         "nonce": secrets.token_hex(16),
         "checks": checks,
+        "sheet": [asdict(cell) for cell in sheet.cells if cell.kind == "code"],
         "pieces": pieces(sheet, answers),
         "refused": refused(sheet, answers),
         "isolation": asdict(isolation),

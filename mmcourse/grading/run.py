@@ -162,7 +162,8 @@ def merge(
             infra.append(f"{key}: nbval and the judge's record disagree")
         own = own or {"status": "not_run", "message": "", "seconds": 0.0}
         won = cell.points if agreed and own["status"] == "pass" else 0.0
-        result["checks"].append(_check_row(cell, own, won, spec["checks"][key]["seed"]))
+        seed = own.get("seed", spec["checks"][key]["seed"])
+        result["checks"].append(_check_row(cell, own, won, seed))
     result["exercises"] = [_exercise_row(sheet, key, result["checks"]) for key in sheet.answers]
     for name in ("cell_errors", "restarts", "output"):
         result[name] = record.get(name, result[name])
