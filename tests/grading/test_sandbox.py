@@ -81,6 +81,27 @@ def test_a_submission_finds_nothing_of_the_one_before(warm: Sandbox) -> None:
         assert line.output.decode() == "printed\n"
 
 
+def test_an_unprivileged_sandbox_shows_no_process_that_could_be_entered() -> None:
+    isolation = Isolation("bwrap", drop=False, warm=True)
+    sandbox = Sandbox(isolation)
+    sandbox.wait_ready(120)
+    line = Link(isolation, BUDGET_S, sandbox)
+    line.fresh()
+    source = """
+    import os
+    own = os.readlink("/proc/self")
+    for name in set(filter(str.isdecimal, os.listdir("/proc"))) - {own}:
+        try:
+            handle = os.open(f"/proc/{name}/mem", os.O_RDWR)
+        except OSError:
+            continue
+        raise SystemError(name)
+    """
+    assert run(line, "\n".join(row[4:] for row in source.splitlines())) == ""
+    line.close()
+    sandbox.close()
+
+
 def test_daemons_end_with_their_attempt(link: Link) -> None:
     before = below(link.sandbox.process.pid)
     assert run(link, DAEMON) == ""
