@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import resource
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from mmcourse.grading import blame, checks, link, wire
 from mmcourse.grading.expect import CheckFailed
 from mmcourse.grading.fairness import Reference
-from mmcourse.grading.link import Link, Stopped
+from mmcourse.grading.link import NOISY, Link, Stopped
 from mmcourse.grading.namespaces import die_with_parent
 from mmcourse.grading.sandbox import Isolation
 from mmcourse.grading.values import BadValue, dumps
@@ -98,6 +99,8 @@ class JudgeBackend:
 
     def _load(self) -> None:
         """Runs the learner's cells in a new child; a cell that stops it is left out for good."""
+        if self.link.noisy():
+            self.link.drop()
         if self.link.connection is not None:
             return
         while not self._try_load():
@@ -111,6 +114,8 @@ class JudgeBackend:
             problem = ""
             try:
                 _open(self.link.exchange(b"c" + piece["source"].encode(), CELL_LIMIT_S)[0])
+                if self.link.noisy():
+                    raise Stopped(NOISY)
             except Stopped as stopped:
                 self.stopped_cells.add(number)
                 self._note(piece["label"], str(stopped))
@@ -223,6 +228,8 @@ def begin_judging(spec: str) -> None:
     """The judge notebook's first cell."""
     die_with_parent()
     _limit_memory()
+    # Whatever stands on stderr would fail a checked cell.
+    warnings.simplefilter("ignore")
     backend = JudgeBackend(json.loads(Path(spec).read_text()))
     import torch
 

@@ -191,6 +191,24 @@ def test_an_attempt_that_goes_too_far_is_ended_and_the_next_one_works(
     assert link.sandbox is link.warm
 
 
+def test_an_answer_made_in_advance_is_not_taken(link: Link) -> None:
+    forge = """
+    import os, stat, struct
+    for handle in range(3, 64):
+        try:
+            if stat.S_ISSOCK(os.fstat(handle).st_mode):
+                os.write(handle, struct.pack("<Q", 1) + b"v")
+        except OSError:
+            pass
+    """
+    with pytest.raises(Stopped, match="the grader's own line"):
+        run(link, "\n".join(row[4:] for row in forge.splitlines()))
+        run(link, "x = 1")
+    link.fresh()
+    assert not link.noisy()
+    assert run(link, "x = 1") == ""
+
+
 def test_a_sandbox_that_has_died_is_replaced(warm: Sandbox) -> None:
     broken = Sandbox(warm.isolation)
     broken.wait_ready(120)
