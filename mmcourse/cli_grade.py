@@ -125,7 +125,9 @@ class _View:
         columns = (BarColumn(), MofNCompleteColumn(), _rate_column(), Remaining())
         console = Console(stderr=True, soft_wrap=True, highlight=False)
         # The time left is taken from the last minutes: a submission takes seconds.
-        self.bar = Progress(*columns, console=console, transient=True, speed_estimate_period=300)
+        options: dict[str, Any] = {"transient": True, "speed_estimate_period": 300}
+        hidden = not console.is_terminal
+        self.bar = Progress(*columns, console=console, disable=hidden, **options)
         self.total, self.quiet, self.kept, self.count = total, quiet, 0, 0
 
     @property

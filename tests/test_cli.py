@@ -10,6 +10,8 @@ from submissions import SAMPLE, submission, write
 
 from mmcourse import __version__, doctor
 
+SHEET = ["FILE", "--source", str(SAMPLE), "--out", "OUT"]
+
 
 def mmcourse(*arguments: str, cwd=ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mmcourse", *arguments]
@@ -44,6 +46,10 @@ def test_starting_imports_no_torch():
         (["grade", "FILE", "--out", "TEXT"], "TEXT: "),
         (["grade", "FILE", "--out", "OUT", "--isolation", "magic"], "must be auto or one of bwrap"),
         (["grade", "FILE", "--out", "OUT", "--isolation", "process"], "--allow-unsafe"),
+        (["grade", *SHEET, "--cluster", "nowhere"], "no Dask cluster at nowhere (missing port"),
+        (["grade", *SHEET, "--cluster", "ftp://a:1"], "no Dask cluster at ftp://a:1 (unknown "),
+        (["grade", *SHEET, "--cluster", "tls://a:1"], "no Dask cluster at tls://a:1 (Dask's "),
+        (["grade", *SHEET, "--cluster", "tls://a:1", "--isolation", "magic"], "must be auto or"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(tmp_path, arguments, says):
@@ -68,7 +74,17 @@ def test_one_submission_is_counted_as_one(tmp_path):
     arguments = ["grade", str(file), "--source", str(SAMPLE), "--out", str(tmp_path / "out")]
     done = mmcourse(*arguments, "--isolation", "process", "--allow-unsafe")
     assert "essay: unreadable" in done.stderr
-    assert done.stdout.startswith("1 submission: see ")
+    assert done.stdout.startswith("1 submission (0 graded, 1 unreadable, ")
+
+
+def test_without_dask_a_cluster_is_refused_in_one_line(tmp_path, monkeypatch):
+    (tmp_path / "distributed.py").write_text("raise ImportError('not installed')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    file = write(tmp_path, "anna", submission())
+    arguments = ["grade", str(file), "--source", str(SAMPLE), "--out", str(tmp_path / "out")]
+    done = mmcourse(*arguments, "--cluster", "tcp://127.0.0.1:9")
+    assert done.returncode == 2
+    assert done.stderr == "mmcourse: --cluster needs Dask: pip install 'mmcourse[cluster]'\n"
 
 
 def test_release_check_names_what_has_drifted(tmp_path):

@@ -37,7 +37,6 @@ def connect(address: str) -> Iterator[Client]:
     """
     try:
         from distributed import Client
-        from distributed.comm import get_address_host_port
     except ImportError:
         raise ValueError("--cluster needs Dask: pip install 'mmcourse[cluster]'") from None
     try:
@@ -51,6 +50,17 @@ def connect(address: str) -> Iterator[Client]:
         yield client
     finally:
         client.close()
+
+
+def _check(address: str) -> None:
+    """Raises ValueError for what a client would stumble over half-way."""
+    from distributed.comm import get_address_host_port, parse_address
+    from distributed.security import Security
+
+    get_address_host_port(address)
+    secure = parse_address(address)[0] in ("tls", "wss")
+    if secure and not Security().get_connection_args("client").get("ssl_context"):
+        raise ValueError("Dask's configuration names no certificates: distributed.comm.tls")
 
 
 def work(unit: str) -> str:
