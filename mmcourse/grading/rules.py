@@ -24,7 +24,7 @@ COMMON = frozenset(["role", "key", "title"])
 OF_ROLE = {
     "text": frozenset(["role"]),
     "setup": COMMON,
-    "answer": COMMON | {"points", "defines", "forbid"},
+    "answer": COMMON | {"defines", "forbid"},
     "check": COMMON | {"exercise", "points", "hidden", "timeout_s"},
     "wrong": COMMON | {"exercise", "fails", "says"},
 }
