@@ -40,9 +40,7 @@ def connect(address: str) -> Iterator[Client]:
     except ImportError:
         raise ValueError("--cluster needs Dask: pip install 'mmcourse[cluster]'") from None
     try:
-        get_address_host_port(
-            address,
-        )
+        _check(address)
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"no Dask cluster at {address} ({error})") from None
