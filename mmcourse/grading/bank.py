@@ -129,6 +129,8 @@ def wrong(sheet: Sheet, cell: Cell) -> Iterator[str]:
     missing = set(sheet.answers[cell.exercise].meta["defines"]) - bound_names(cell.source)
     if missing:
         yield f"{cell.key}: does not define {', '.join(sorted(missing))}"
+    for name in forbidden_calls(cell.source, sheet.answers[cell.exercise].meta.get("forbid", [])):
+        yield f"{cell.key}: uses {name}, which is forbidden: its check would not run"
     target, says = sheet.checks[cell.meta["fails"]], str(cell.meta["says"])
     for shift in range(SEEDS):
         error, _ = attempt(sheet, namespace, target, shift)
