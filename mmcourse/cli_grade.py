@@ -31,6 +31,10 @@ def grade(
         str,
         typer.Option(metavar="ADDRESS", help="Grade on a Dask cluster, such as tls://host:8786."),
     ] = "",
+    units: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Pack for other machines, take their results back."),
+    ] = None,
     budget_s: Annotated[
         float, typer.Option("--budget-s", min=1, help="Seconds of a submission's code in all.")
     ] = 120,
@@ -43,25 +47,21 @@ def grade(
 
     The same command again goes on where it was stopped.
 
-    Exit status 1: the grader failed on some, and the same command again grades just these.
+    Exit status 1: some have no mark, because the grader failed or waits for other machines.
     """
     from mmcourse.grading import batch
 
     with asking(), _stopping():
-        _check_isolation(isolation, allow_unsafe, cluster)
+        _check_isolation(isolation, allow_unsafe, bool(cluster or units))
+        if cluster and units:
+            raise BadInput("--cluster and --units are two ways to grade elsewhere: choose one")
         todo = batch.jobs(batch.submissions(submissions), source)
         view = _View(len(todo), quiet=as_json)
         results = batch.grade_all(
             todo, out, parallel=parallel, isolation=isolation, budget_s=budget_s,
-            cluster=cluster, unsafe=allow_unsafe, on_kept=view.begin,
+            cluster=cluster, unsafe=allow_unsafe, packed=units, on_kept=view.begin,
         )  # fmt: skip
-        try:
-            # Closed at once when stopped, so that the reports are written.
-            with view.bar, contextlib.closing(results):
-                done = [view.show(result) for result in results]
-        except KeyboardInterrupt:
-            print(f"mmcourse: stopped after {view.seen}; {AGAIN} goes on", file=sys.stderr)
-            raise typer.Exit(130) from None
+        done = _watched(results, view)
     if as_json:
         print((out / "results.json").read_text(encoding="utf-8"), end="")
     else:
@@ -69,12 +69,28 @@ def grade(
     raise typer.Exit(_report_failures(done))
 
 
-def _check_isolation(wanted: str, allow_unsafe: bool, cluster: str) -> None:
+def _watched(results: Any, view: _View) -> list[dict[str, Any]]:
+    """All results, shown as they come; what stops a run is said, with how to go on."""
+    from mmcourse.grading.units import Waiting
+
+    try:
+        # Closed at once when stopped, so that the reports are written.
+        with view.bar, contextlib.closing(results):
+            return [view.show(result) for result in results]
+    except KeyboardInterrupt:
+        print(f"mmcourse: stopped after {view.seen}; {AGAIN} goes on", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except Waiting as error:
+        print(f"mmcourse: {error}; then {AGAIN}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def _check_isolation(wanted: str, allow_unsafe: bool, elsewhere: bool) -> None:
     from mmcourse.grading.sandbox import best_isolation
 
-    if wanted not in ("auto", *LEVELS) or not cluster:
+    if wanted not in ("auto", *LEVELS) or not elsewhere:
         level = best_isolation(wanted).level
-    else:  # the workers look for themselves
+    else:  # other machines look for themselves
         level = wanted
     if level == "process" and not allow_unsafe:
         raise BadInput(

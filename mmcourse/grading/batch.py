@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import mmcourse
-from mmcourse.grading import extract, run
+from mmcourse.grading import extract, run, units
 from mmcourse.grading.collect import Job, by_hand, failed, jobs, submissions
 from mmcourse.grading.nursery import Nursery
 from mmcourse.grading.rebuild import secret
@@ -36,7 +36,8 @@ class Plan:
         budget_s: seconds of a submission's code in all.
         parallel: submissions side by side on this machine.
         cluster: address of a Dask cluster that grades in place of this machine.
-        unsafe: whether the cluster may use the level `process`.
+        unsafe: whether machines that grade in place of this one may use the level `process`.
+        packed: folder of submissions packed for machines that this one does not reach.
     """
 
     isolation: str = "auto"
@@ -44,6 +45,14 @@ class Plan:
     parallel: int = 2
     cluster: str = ""
     unsafe: bool = False
+    packed: Path | None = None
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels that may be found elsewhere."""
+        if self.isolation != "auto":
+            return (self.isolation,)
+        return LEVELS if self.unsafe else SAFE
 
 
 Engine = Callable[[list[Job]], Iterator[dict[str, Any]]]
@@ -58,19 +67,22 @@ def grade_all(
     budget_s: float,
     cluster: str = "",
     unsafe: bool = False,
+    packed: Path | None = None,
     on_kept: Callable[[int], object] = lambda count: None,
 ) -> Generator[dict[str, Any], None, None]:
     """Yields every result as it comes, those of an earlier run first, and writes the reports.
 
     Args:
+        packed: folder of units, graded elsewhere.
         on_kept: told how many results were kept from an earlier run, before the first comes.
 
     Raises:
         SheetError: another run has the folder.
         ValueError: the isolation does not work, or the cluster cannot be had.
         OSError: the folder cannot be written.
+        Waiting: results of units are missing.
     """
-    plan = Plan(isolation, budget_s, parallel, cluster, unsafe)
+    plan = Plan(isolation, budget_s, parallel, cluster, unsafe, packed)
     with _engine(plan) as (engine, levels), _locked(out):
         states = {job.name: _state(job, budget_s) for job in todo}
         results = _known(todo, out, states, levels)
@@ -95,12 +107,11 @@ def _engine(plan: Plan) -> Iterator[tuple[Engine, tuple[str, ...]]]:
     if plan.cluster:
         from mmcourse.grading import cluster
 
-        good = LEVELS if plan.unsafe else SAFE
         with cluster.connect(plan.cluster) as client:
-            yield (
-                lambda left: cluster.grade(client, left, plan, secret()),
-                good if plan.isolation == "auto" else (plan.isolation,),
-            )
+            yield lambda left: cluster.grade(client, left, plan, secret()), plan.levels
+    elif plan.packed is not None:
+        folder = plan.packed
+        yield lambda left: units.grade(folder, left, plan, secret()), plan.levels
     else:
         isolated = best_isolation(plan.isolation)
         settings = run.Settings(isolated, plan.budget_s, secret())

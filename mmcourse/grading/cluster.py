@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from mmcourse.grading import extract, one
 from mmcourse.grading.collect import Job, failed
-from mmcourse.grading.sheet import Sheet
+from mmcourse.grading.units import pack
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -127,7 +127,7 @@ class _Run:
         while self.waiting and len(self.running) < 2 * max(threads, 1):
             attempt = self.waiting[0]
             try:
-                unit = self._unit(attempt.job)
+                unit = pack(attempt.job, self.plan, self.key)
             except extract.Unreadable as error:  # it has changed since we looked
                 yield failed(self.waiting.popleft().job, "", [str(error)])
                 continue
@@ -138,12 +138,6 @@ class _Run:
             )
             self.running[future] = self.waiting.popleft()
             self.completed.add(future)
-
-    def _unit(self, job: Job) -> str:
-        plan, sheet = self.plan, cast(Sheet, job.sheet)
-        options: dict[str, Any] = {"isolation": plan.isolation, "budget_s": plan.budget_s}
-        options |= {"unsafe": plan.unsafe, "key": self.key}
-        return json.dumps(one.pack(job.name, job.path, sheet, **options), default=str)
 
     def _take(self, future: Future, attempt: Attempt) -> Iterator[dict[str, Any]]:
         """The result of a task that ended, or another try."""

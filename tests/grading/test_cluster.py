@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -11,6 +13,7 @@ from submissions import EX1, EX1_WRONG, EX2, RESIDUAL, SAMPLE, code, submission,
 
 from mmcourse.grading import batch, cluster, one
 from mmcourse.grading.sheet import read_sheet
+from mmcourse.grading.units import Waiting
 
 pytestmark = pytest.mark.slow
 
@@ -147,3 +150,42 @@ def test_nothing_at_the_address_is_said(tmp_path, monkeypatch):
     write(tmp_path, "anna", submission(EX1, EX2))
     with pytest.raises(ValueError, match=r"no Dask cluster at tcp://127.0.0.1:9 "):
         list(graded(tmp_path, tmp_path / "out", "tcp://127.0.0.1:9"))
+
+
+def test_packed_submissions_are_graded_by_a_command_from_file_to_file(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    for name in ("anna", "ben"):
+        write(tmp_path / "in", name, submission(EX1, EX2, (f"name = {name!r}",)))
+    elsewhere = tmp_path / "units"
+
+    def turn() -> list[tuple[str, str, float]]:
+        todo = batch.jobs(batch.submissions([tmp_path / "in"]), SAMPLE)
+        options = {"parallel": 2, "isolation": "auto", "budget_s": 30, "packed": elsewhere}
+        results = batch.grade_all(todo, tmp_path / "out", **options)
+        return [(r["submission"], r["status"], r["points"]) for r in results]
+
+    for _ in range(2):  # packed once, however often it is asked for
+        with pytest.raises(Waiting, match=r"2 of 2 wait for .*, N = 0 to 1"):
+            turn()
+    assert sorted(path.name for path in (elsewhere / "units").iterdir()) == ["0.json", "1.json"]
+    files = [str(elsewhere / part / "0.json") for part in ("units", "results")]
+    subprocess.run([sys.executable, "-m", "mmcourse.grading.one", *files], check=True)
+    with pytest.raises(Waiting, match=r"1 of 2 wait for .*, N = 1"):
+        turn()
+    # The result of another submission is none, nor is one where the grader failed.
+    other = json.loads((elsewhere / "results" / "0.json").read_text())
+    digest = one.extract.digest((tmp_path / "in" / "ben.ipynb").read_bytes())
+    for wrong in ({}, {"submission": "ben", "sha256": digest, "status": "grader_error"}):
+        (elsewhere / "results" / "1.json").write_text(json.dumps(other | wrong))
+        with pytest.raises(Waiting, match="1 of 1 wait"):
+            turn()
+    own = other | {"submission": "ben", "sha256": digest}
+    (elsewhere / "results" / "1.json").write_text(json.dumps(own))
+    assert turn() == [("anna", "graded", 6), ("ben", "graded", 6)]
+
+
+def test_a_unit_of_another_grader_is_refused(tmp_path, capsys):
+    (tmp_path / "unit.json").write_text(json.dumps({"schema": one.SCHEMA, "grader": "0.0"}))
+    assert one.main([str(tmp_path / "unit.json"), str(tmp_path / "result.json")]) == 2
+    assert "another version" in capsys.readouterr().err
+    assert not (tmp_path / "result.json").exists()
