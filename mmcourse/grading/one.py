@@ -101,6 +101,8 @@ def _nursery(isolation: Isolation, places: int) -> Nursery:
         known = _nurseries.get(isolation)
         if known is not None and known.process.poll() is None:
             return known
+        if known is not None:
+            known.close()
         nursery = Nursery(isolation, places)
         atexit.register(nursery.close)
         nursery.wait_ready()
