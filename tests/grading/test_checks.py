@@ -251,3 +251,23 @@ def test_a_value_that_cannot_cross_is_not_the_error_that_was_asked_for(names):
     names["refuse"] = lambda: deep
     with pytest.raises(checks.NotYet, match="nested"), check("ex1.value"):
         expect.raises(ValueError, lambda: student.refuse(), "refuse it")
+
+
+def test_an_object_of_the_learners_is_never_a_true_condition(names):
+    names["f"] = torch.nn.ReLU
+    with pytest.raises(checks.NotYet, match="not true"), check("ex1.value"):
+        expect.true(student.f(), "not true")
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        (torch.ones(2) + 0j, "should hold real numbers, got complex ones"),
+        (torch.ones(2).to_sparse(), "got one without plain numbers"),
+        (torch.nn.ReLU(), "got ReLU"),
+    ],
+)
+def test_an_odd_result_is_named(names, result, says):
+    names["f"] = lambda: result
+    with pytest.raises(checks.NotYet, match=says), check("ex1.value"):
+        expect.close(student.f(), torch.ones(2))
