@@ -60,7 +60,8 @@ MALFORMED = [
 ]
 ODD = [None, 3, "x", [], {}, {"cell_type": 3}, {"cell_type": "code"}, code("\ud800 = '\ud800'"),
        {"cell_type": "code", "source": 3, "metadata": [4]}, code("\0"), code("x" * 2**21),
-       code("", source=["x", 1, None, {}]), code("1", id=7, metadata={"mmcourse": {"key": ["ex1"]}}),
+       {**code(""), "source": ["x", 1, None, {}]},
+       code("1", id=7, metadata={"mmcourse": {"key": ["ex1"]}}),
        code("1", metadata={"mmcourse": 9}), code("9" * 5000), code("1e999999"),
        code("# mmcourse: answer ex9\n1"), code("\n" * 10**6), code("(" * 10**5),
        code("-" * 10**5 + "1"), code("%time 1\n" * 300), code("def (")]  # fmt: skip
