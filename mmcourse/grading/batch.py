@@ -166,7 +166,8 @@ def _graded(todo: list[Job], engine: Engine) -> Iterator[dict[str, Any]]:
 
 def _grade_here(todo: list[Job], settings: run.Settings, parallel: int) -> Iterator[dict[str, Any]]:
     places = min(parallel, len(todo))
-    nursery, pool = Nursery(settings.isolation, places), ThreadPoolExecutor(places)
+    modules = sorted(set().union(*(job.sheet.modules for job in todo if job.sheet)))
+    nursery, pool = Nursery(settings.isolation, places, modules), ThreadPoolExecutor(places)
     try:
         nursery.wait_ready()
         futures = [pool.submit(_grade_one, job, settings, nursery) for job in todo]

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,12 @@ class Nursery:
     Args:
         isolation: where learners' code will run; only a warm level is prepared.
         places: how many submissions are graded at the same time.
+        modules: what the sheets import: done once, here and in the sandboxes.
     """
 
-    def __init__(self, isolation: Isolation | None = None, places: int = 1) -> None:
+    def __init__(
+        self, isolation: Isolation | None = None, places: int = 1, modules: Sequence[str] = ()
+    ) -> None:
         self.folder = tempfile.mkdtemp(prefix="mmcourse-nursery-")
         self.address = str(Path(self.folder) / "socket")
         self.free: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -63,7 +66,9 @@ class Nursery:
             "OPENBLAS_NUM_THREADS": "1",
         }
         warm = asdict(isolation) if isolation and isolation.warm else None
-        about = json.dumps({"address": self.address, "isolation": warm, "places": places})
+        about = json.dumps(
+            {"address": self.address, "isolation": warm, "places": places, "modules": [*modules]}
+        )
         command = [sys.executable, "-P", "-m", "mmcourse.grading.nursery", about]
         with inside:
             self.process = subprocess.Popen(
@@ -119,8 +124,8 @@ def main(about: dict[str, Any]) -> None:
     threading.Thread(target=_end_with, args=(control, address), daemon=True).start()
     if about["isolation"]:
         isolation = Isolation(**about["isolation"])
-        _sandboxes.extend(Sandbox(isolation) for _ in range(about["places"]))
-    _preload()
+        _sandboxes.extend(Sandbox(isolation, about["modules"]) for _ in range(about["places"]))
+    _preload(about["modules"])
     for sandbox in _sandboxes:
         sandbox.wait_ready(START_S)
     server = socket.socket(socket.AF_UNIX)
@@ -150,14 +155,18 @@ _sandboxes: list[Sandbox] = []
 def _renew(place: int) -> None:
     """A new sandbox in the place of one that may be broken."""
     if place < len(_sandboxes):
-        old, _sandboxes[place] = _sandboxes[place], Sandbox(_sandboxes[place].isolation)
+        old = _sandboxes[place]
+        _sandboxes[place] = Sandbox(old.isolation, old.modules)
         old.close()
         _sandboxes[place].wait_ready(START_S)
 
 
-def _preload() -> None:
+def _preload(modules: list[str]) -> None:
     for module in PRELOADED:
         importlib.import_module(module)
+    for module in modules:
+        with contextlib.suppress(Exception):  # the judge will say what is missing
+            importlib.import_module(module)
 
 
 def _end_with(control: socket.socket, address: str) -> None:

@@ -92,10 +92,11 @@ def grade(unit: dict[str, Any], places: int = 1) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mmcourse-unit-") as folder:
         path = Path(folder) / "submission.ipynb"
         path.write_bytes(base64.b64decode(unit["notebook"]))
-        return run.grade(unit["submission"], path, sheet, settings, _nursery(isolation, places))
+        nursery = _nursery(isolation, places, sorted(sheet.modules))
+        return run.grade(unit["submission"], path, sheet, settings, nursery)
 
 
-def _nursery(isolation: Isolation, places: int) -> Nursery:
+def _nursery(isolation: Isolation, places: int, modules: list[str]) -> Nursery:
     """The nursery of this process: started when first needed, and again when it has ended."""
     with _starting:
         known = _nurseries.get(isolation)
@@ -103,7 +104,7 @@ def _nursery(isolation: Isolation, places: int) -> Nursery:
             return known
         if known is not None:
             known.close()
-        nursery = Nursery(isolation, places)
+        nursery = Nursery(isolation, places, modules)
         atexit.register(nursery.close)
         nursery.wait_ready()
         _nurseries[isolation] = nursery

@@ -47,6 +47,17 @@ def bound_names(source: str) -> set[str]:
     return {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
 
 
+def imported_modules(source: str) -> set[str]:
+    """The modules that a cell imports by absolute name."""
+    try:
+        nodes = list(ast.walk(ast.parse(python(source))))
+    except SyntaxError:
+        return set()
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    froms = (node for node in nodes if isinstance(node, ast.ImportFrom) and not node.level)
+    return names | {node.module for node in froms if node.module}
+
+
 def first_problem(sheet: Sheet) -> str:
     """The first broken rule, or an empty string."""
     for number, cell in enumerate(sheet.cells, start=1):

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,10 +181,12 @@ class Sandbox:
 
     Args:
         isolation: the level.
+        modules: what the worker imports beside torch, before any fork.
     """
 
-    def __init__(self, isolation: Isolation) -> None:
+    def __init__(self, isolation: Isolation, modules: Sequence[str] = ()) -> None:
         self.isolation = isolation
+        self.modules = modules
         self.control, inside = socket.socketpair()
         self.output, self._write = os.pipe()
         os.set_blocking(self.output, False)
@@ -217,6 +220,7 @@ class Sandbox:
             "landlock": self.isolation.level == "landlock",
             "folder": self.folder,
             "readable": readable(),
+            "modules": list(self.modules),
             "temporary_bytes": TEMPORARY_BYTES,
             "shared_bytes": SHARED_BYTES,
             # Address space is mostly reserved, not used: the watchdog looks at real memory.

@@ -109,6 +109,12 @@ class Sheet:
         """Check cells by key, in the sheet's order."""
         return {cell.key: cell for cell in self.role("check")}
 
+    @property
+    def modules(self) -> set[str]:
+        """What the setup cells import."""
+        found = (rules.imported_modules(cell.source) for cell in self.role("setup"))
+        return set().union(*found)
+
     def checks_of(self, exercise: str) -> list[Cell]:
         """The checks of one answer."""
         return [cell for cell in self.role("check") if cell.exercise == exercise]

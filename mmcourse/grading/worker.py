@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import resource
@@ -30,6 +31,9 @@ def main(options: dict[str, Any]) -> None:
     namespaces.die_with_parent()
     namespaces.adopt_orphans()
     shell = _shell()
+    for module in options["modules"]:
+        with contextlib.suppress(Exception):  # whoever needs it will see the error
+            importlib.import_module(module)
     gc.freeze()  # what is imported stays shared with every fork
     control.sendall(b"ready\n")
     while True:

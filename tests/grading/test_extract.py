@@ -7,6 +7,7 @@ import time
 import pytest
 from submissions import EX1, EX2, SAMPLE, code, submission, without
 
+from mmcourse.grading import rules
 from mmcourse.grading.extract import Unreadable, assignment_of, extract, read_bytes, read_cells
 from mmcourse.grading.forbid import forbidden_calls
 from mmcourse.grading.rebuild import pieces, refused, seed_of
@@ -160,3 +161,10 @@ def test_a_broken_or_magic_cell_does_not_hide_the_others():
         assert forbidden_calls(cells, ["softmax"]) == ["softmax"]
     own = ["def softmax(x): return x", "softmax(1)"]
     assert forbidden_calls(own, ["softmax"]) == []
+
+
+def test_the_modules_of_a_sheet_are_those_its_setup_imports() -> None:
+    assert read_sheet(SAMPLE).modules == {"torch", "mmcourse.grading"}
+    source = "import a.b as c, d\nfrom e.f import g\nfrom . import h\n%matplotlib inline\n"
+    assert rules.imported_modules(source) == {"a.b", "d", "e.f"}
+    assert rules.imported_modules("import (") == set()
