@@ -92,13 +92,23 @@ def grade_all(
             left = [job for job in todo if job.name not in results]
             for result in _graded(left, engine):
                 name = result["submission"]
-                if result["status"] != "grader_error":
-                    kept = {"state": states[name], "result": result}
-                    write_atomically(_store(out, name), to_json(kept))
-                results[name] = result
-                yield result
+                results[name] = _keep(out, result, states[name])
+                yield results[name]
         finally:
             write_reports(out, [results[job.name] for job in todo if job.name in results])
+
+
+def _keep(out: Path, result: dict[str, Any], state: str) -> dict[str, Any]:
+    """Stores a result for later runs; one that cannot be stored is an error, the others go on."""
+    if result["status"] == "grader_error":
+        return result
+    try:
+        write_atomically(
+            _store(out, result["submission"]), to_json({"state": state, "result": result})
+        )
+    except (OSError, ValueError) as error:
+        return result | {"status": "grader_error", "infra": [f"cannot be stored: {error}"]}
+    return result
 
 
 @contextlib.contextmanager

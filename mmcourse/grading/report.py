@@ -45,7 +45,10 @@ NUMBERS = (
 def write_reports(out: Path, results: list[dict[str, Any]]) -> None:
     """Writes results.json, grades.csv and the feedback pages, each whole or not at all."""
     for result in results:
-        write_atomically(out / "feedback" / f"{result['submission']}.html", feedback(result))
+        try:
+            write_atomically(out / "feedback" / f"{result['submission']}.html", feedback(result))
+        except (OSError, ValueError) as error:  # the others are not to suffer
+            result |= {"status": "grader_error", "infra": [f"no feedback page: {error}"]}
     write_atomically(out / "grades.csv", grades(results))
     write_atomically(out / "results.json", to_json(results))
 

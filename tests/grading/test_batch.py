@@ -174,3 +174,23 @@ def test_the_bar_leaves_kept_results_out_of_its_rate():
     task = Task(0, "", 10, 7, _get_time=lambda: 30.0, fields={"kept": 4})
     task.start_time = 0.0
     assert _rate_column().render(task).plain == "6/min"
+
+
+@pytest.mark.parametrize("broken", [".results", "feedback"])
+def test_one_result_that_cannot_be_written_is_an_error_of_its_own(
+    engine, folder, monkeypatch, broken
+):
+    real = batch.write_atomically
+
+    def failing(path: Path, text: str) -> None:
+        if path.parent.name == broken and path.stem == "ben":
+            raise OSError(36, "File name too long")
+        real(path, text)
+
+    monkeypatch.setattr(batch, "write_atomically", failing)
+    monkeypatch.setattr("mmcourse.grading.report.write_atomically", failing)
+    list(grade(folder))
+    results = json.loads((folder.parent / "out" / "results.json").read_text())
+    status = {result["submission"]: result["status"] for result in results}
+    assert status == {"anna": "graded", "ben": "grader_error", "cho": "graded"}
+    assert "File name too long" in results[1]["infra"][0]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import distributed
 import psutil
 import pytest
 from submissions import EX1, EX1_WRONG, EX2, RESIDUAL, SAMPLE, code, submission, without, write
@@ -57,7 +58,6 @@ def hand_in(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def engine():
     """A cluster of two processes on this machine."""
-    distributed = pytest.importorskip("distributed")
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.LocalCluster(**options) as local, distributed.Client(local) as client:
         yield client
