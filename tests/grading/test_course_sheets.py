@@ -74,9 +74,15 @@ def submitted(sheet: Sheet, folder: Path) -> dict[str, Mixture]:
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
+def modules() -> list[str]:
+    """What any sheet imports, so that it is imported once."""
+    return sorted(set().union(*(read_sheet(path).modules for path in SHEETS)))
+
+
+@pytest.fixture(scope="module")
+def nursery(modules: list[str]) -> Iterator[Nursery]:
     """One nursery for all sheets that this process grades."""
-    started = Nursery(best_isolation(), 1)
+    started = Nursery(best_isolation(), 1, modules)
     try:
         started.wait_ready()
         yield started
@@ -85,9 +91,9 @@ def nursery() -> Iterator[Nursery]:
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
+def sandbox(modules: list[str]) -> Iterator[Sandbox]:
     """One warm sandbox for the judges that need no kernel."""
-    started = Sandbox(best_isolation())
+    started = Sandbox(best_isolation(), modules)
     try:
         started.wait_ready(120)
         yield started
