@@ -116,7 +116,11 @@ class Link:
         limit_s = min(limit_s, self.budget_s - self.spent_s)
         clock = _FairClock(self.pid)
         try:
-            return self._talk(self.connection, payload, clock, limit_s), clock.seconds()
+            token = os.urandom(wire.TOKEN_BYTES)
+            reply = self._talk(self.connection, token + payload, clock, limit_s)
+            if not reply.startswith(token):
+                raise Stopped(NOISY)
+            return reply[len(token) :], clock.seconds()
         except (OSError, EOFError):
             self.drop()
             raise Stopped("your code ended the Python process") from None

@@ -7,6 +7,8 @@ import struct
 
 VALUE, ERROR = b"v", b"e"
 MAX_FRAME = 300 * 2**20
+# A request begins with random bytes, and so does its reply: none can be made in advance.
+TOKEN_BYTES = 8
 
 
 def frame(payload: bytes) -> bytes:

@@ -162,7 +162,8 @@ def _serve(connection: socket.socket, shell: Any) -> None:
             message = wire.receive(connection)
         except (EOFError, OSError):
             os._exit(0)
-        reply = _reply(host, shell, message[:1], message[1:])
+        token, request = message[: wire.TOKEN_BYTES], message[wire.TOKEN_BYTES :]
+        reply = token + _reply(host, shell, request[:1], request[1:])
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(BaseException):
                 stream.flush()
