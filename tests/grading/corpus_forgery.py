@@ -128,8 +128,8 @@ FORGERY = [
     in_question("forge-descriptors", DESCRIPTORS, "too large|cannot be read|no answer|ended"),
     in_question("forge-wire", WIRE.replace("PAYLOADS", f'[b"v" + {YES}] * 50'),
                 "wrote to the grader's own line"),
-    in_question("forge-wire-giant", WIRE.replace("PAYLOADS", LISTS), "cannot be read|ended"),
-    in_question("forge-wire-error", WIRE.replace("PAYLOADS", ERRORS), "cannot be read|ended"),
+    in_question("forge-wire-giant", WIRE.replace("PAYLOADS", LISTS), "the grader's own line|cannot be read|ended"),
+    in_question("forge-wire-error", WIRE.replace("PAYLOADS", ERRORS), "the grader's own line|cannot be read|ended"),
     in_question("forge-worker",
                 "from mmcourse.grading import worker, wire\nworker._reply = lambda *_: wire.VALUE\n"
                 "wire.send = lambda *_: None\nwire.receive = lambda *_: b''",
