@@ -119,6 +119,7 @@ def value(name: str, result: str, says: str, points: tuple = (0, 3)) -> Case:
     return Case(name, submission(ex1, EX2), points, says={"ex1.value": says})
 
 
+REFUSED = "the grader's own line|cannot be read|ended"
 FORGERY = [
     forged("forge-prints", PRINTS),
     forged("forge-shell", SHELL),
@@ -128,8 +129,8 @@ FORGERY = [
     in_question("forge-descriptors", DESCRIPTORS, "too large|cannot be read|no answer|ended"),
     in_question("forge-wire", WIRE.replace("PAYLOADS", f'[b"v" + {YES}] * 50'),
                 "wrote to the grader's own line"),
-    in_question("forge-wire-giant", WIRE.replace("PAYLOADS", LISTS), "the grader's own line|cannot be read|ended"),
-    in_question("forge-wire-error", WIRE.replace("PAYLOADS", ERRORS), "the grader's own line|cannot be read|ended"),
+    in_question("forge-wire-giant", WIRE.replace("PAYLOADS", LISTS), REFUSED),
+    in_question("forge-wire-error", WIRE.replace("PAYLOADS", ERRORS), REFUSED),
     in_question("forge-worker",
                 "from mmcourse.grading import worker, wire\nworker._reply = lambda *_: wire.VALUE\n"
                 "wire.send = lambda *_: None\nwire.receive = lambda *_: b''",
