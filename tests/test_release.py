@@ -1,8 +1,6 @@
 """Generated notebooks agree with their sources; exercises stop and solutions run as promised."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jupytext
@@ -12,6 +10,8 @@ from lessons import LESSONS, ROOT, SHEETS
 from nbclient import NotebookClient
 from submissions import SAMPLE
 
+from mmcourse.grading.nursery import Nursery
+from mmcourse.grading.rebuild import KERNEL_NAME, write_kernel
 from mmcourse.grading.release import (
     drifted,
     exercise_notebook,
@@ -22,6 +22,27 @@ from mmcourse.grading.release import (
 from mmcourse.grading.sheet import read_sheet
 
 EVERY_SHEET = [SAMPLE, *SHEETS]
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """Forks a kernel for each notebook, with all that sheets import in it."""
+    modules = sorted(set().union(*(read_sheet(path).modules for path in EVERY_SHEET)))
+    started = Nursery(modules=modules)
+    try:
+        started.wait_ready()
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture
+def kernel(nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, where a forked kernel is found by its name."""
+    write_kernel(tmp_path, nursery.address)
+    for name in ("path", "config_dir", "runtime_dir"):
+        monkeypatch.setenv(f"JUPYTER_{name.upper()}", str(tmp_path / "jupyter"))
+    return tmp_path
 
 
 def test_no_generated_file_has_drifted() -> None:
@@ -42,39 +63,31 @@ def test_a_lesson_and_its_notebook_agree(path: Path) -> None:
 
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", EVERY_SHEET, ids=lambda path: path.stem)
-def test_an_untouched_exercise_stops_only_with_not_implemented_error(path: Path) -> None:
+def test_an_untouched_exercise_stops_only_with_not_implemented_error(
+    path: Path, kernel: Path
+) -> None:
     notebook = exercise_notebook(read_sheet(path))
-    notebook_errors = run(notebook)
-    assert notebook_errors, "an untouched exercise cannot pass"
-    assert set(notebook_errors.values()) == {"NotImplementedError"}, notebook_errors
-
-
-@pytest.mark.notebook
-@pytest.mark.parametrize("path", EVERY_SHEET, ids=lambda path: path.stem)
-def test_a_solution_is_green_under_nbval(path: Path, tmp_path: Path) -> None:
-    file = tmp_path / f"{path.stem}.ipynb"
-    file.write_text(notebook_text(solution_notebook(read_sheet(path))), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env"]
-    command += ["--noconftest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(file)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=180, cwd=ROOT, env=environment()
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-
-
-def run(notebook: nbformat.NotebookNode) -> dict[str, str]:
-    """The name of the error of every cell that ends with one."""
-    NotebookClient(notebook, timeout=120, allow_errors=True).execute(
-        cwd=str(ROOT), env=environment()
-    )
-    return {
+    options = {"timeout": 120, "allow_errors": True, "kernel_name": KERNEL_NAME}
+    NotebookClient(notebook, **options).execute(cwd=str(kernel))
+    errors = {
         cell.id: output.ename
         for cell in notebook.cells
         for output in cell.get("outputs", [])
         if output.output_type == "error"
     }
+    assert errors, "an untouched exercise cannot pass"
+    assert set(errors.values()) == {"NotImplementedError"}, errors
 
 
-def environment() -> dict[str, str]:
-    """This environment, with one thread."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+@pytest.mark.notebook
+@pytest.mark.parametrize("path", EVERY_SHEET, ids=lambda path: path.stem)
+def test_a_solution_is_green_under_nbval(path: Path, kernel: Path, nursery: Nursery) -> None:
+    file = kernel / f"{path.stem}.ipynb"
+    file.write_text(notebook_text(solution_notebook(read_sheet(path))), encoding="utf-8")
+    arguments = ["-q", "-p", "nbval.plugin", "--nbval-lax", "--nbval-kernel-name", KERNEL_NAME]
+    arguments += ["--noconftest", "-p", "no:cacheprovider", "--rootdir", str(kernel), str(file)]
+    jupyter = {"JUPYTER_PATH": str(kernel / "jupyter")}
+    code = nursery.pytest(arguments, kernel, jupyter, wait_s=180)
+    said = (kernel / "pytest.log").read_text()
+    assert code == 0, said[-3000:]
+    assert " passed" in said

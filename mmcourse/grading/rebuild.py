@@ -87,7 +87,7 @@ def build(
     (job / "spec.json").write_text(to_json(spec), encoding="utf-8")
     (job / "judge.ipynb").write_text(judge_notebook(sheet, job, spec["nonce"]), encoding="utf-8")
     (job / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    _write_kernel(job, nursery, place)
+    write_kernel(job, nursery, place)
     return spec
 
 
@@ -132,7 +132,8 @@ def judge_notebook(sheet: Sheet, job: Path, nonce: str) -> str:
     return writes(v4.new_notebook(cells=cells))
 
 
-def _write_kernel(job: Path, nursery: str, place: int) -> None:
+def write_kernel(job: Path, nursery: str, place: int = 0) -> None:
+    """Makes a kernel that is forked from the nursery known under `job/jupyter`."""
     folder = job / "jupyter" / "kernels" / KERNEL_NAME
     folder.mkdir(parents=True)
     launcher = Path(__file__).with_name("launcher.py")
