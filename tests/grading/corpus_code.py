@@ -163,10 +163,10 @@ for folder in (b"/", b"/usr", b"/tmp"):
 if not libc.unshare(0x10000000): print("REACHED unshare")
 if not libc.chroot(b"/tmp"): print("REACHED chroot")
 for name in ("/proc/1/mem", f"/proc/{os.getppid()}/mem",
-             "/proc/1/environ", "/proc/1/cwd/x", "/proc/1/root/etc/passwd",
+             "/proc/1/environ", "/proc/1/cwd/x", "/proc/1/root",
              "/dev/sda", "/dev/mem", "/dev/kmsg"):
     for mode in ("rb", "r+b"):
-        try: open(name, mode).read(1)
+        try: os.listdir(name) if name.endswith("root") else open(name, mode).read(1)
         except Exception: continue
         print("REACHED", name, mode)
 """
