@@ -5,6 +5,7 @@ import csv
 import ctypes
 import json
 import os
+import pickle
 import re
 import socket
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from filelock import FileLock
 from grading.cases import Case
 from grading.corpus import CORPUS, INNOCENT, write_corpus
 from submissions import SAMPLE
@@ -57,11 +59,21 @@ def grade(folder: Path, out: Path) -> dict[str, dict]:
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory: pytest.TempPathFactory):
-    """The whole corpus in one run, with everything around it watched."""
+def graded(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The whole corpus in one run; of several test processes the first grades for all."""
     if sys.platform != "linux" or best_isolation().level != "bwrap":
         stop = pytest.fail if os.environ.get("CI") else pytest.skip
         stop("these notebooks are let loose behind bubblewrap only")
+    base = tmp_path_factory.getbasetemp()
+    kept = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "hostile.pickle"
+    with FileLock(f"{kept}.lock"):
+        if not kept.exists():
+            kept.write_bytes(pickle.dumps(watched_run(tmp_path_factory)))
+        return pickle.loads(kept.read_bytes())
+
+
+def watched_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Grades the corpus with everything around it watched."""
     folder, out, canary, temporary = map(tmp_path_factory.mktemp, ("in", "out", "canary", "t"))
     (canary / "deep").mkdir()
     (canary / "deep" / "kept.txt").write_text("kept")
