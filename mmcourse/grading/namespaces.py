@@ -20,22 +20,29 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 NEW_MOUNTS, NEW_UTS, NEW_IPC, NEW_PIDS, NEW_NET = (
     0x0002_0000, 0x0400_0000, 0x0800_0000, 0x2000_0000, 0x4000_0000,
 )  # fmt: skip
-NO_SUID, NO_DEV, NO_EXEC, RECURSIVE, PRIVATE = 2, 4, 8, 16384, 1 << 18
+NO_SUID, NO_DEV, NO_EXEC, BIND, RECURSIVE, PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 SET_DEATH_SIGNAL, SET_DUMPABLE, BECOME_SUBREAPER, SET_NO_NEW_PRIVILEGES = 1, 4, 36, 38
 CAPABILITIES_3 = 0x2008_0522
 
 
-def enter(temporary_bytes: int, shared_bytes: int, handles: tuple[int, ...] = ()) -> None:
+def enter(
+    temporary_bytes: int,
+    shared_bytes: int,
+    handles: tuple[int, ...] = (),
+    kept: Sequence[str] = (),
+) -> None:
     """Returns in a process with namespaces of its own; the two above it never return.
 
     Args:
         temporary_bytes: size of `/tmp`.
         shared_bytes: size of `/dev/shm`.
         handles: file descriptors that only the process inside may keep.
+        kept: folders that stay where they are, read-only, although they lie under `/tmp`.
 
     Raises:
         OSError: a namespace or a mount is refused (the process that meets it ends).
@@ -47,8 +54,13 @@ def enter(temporary_bytes: int, shared_bytes: int, handles: tuple[int, ...] = ()
         _end_with(init, handles)
     die_with_parent()
     _mount(None, "/", None, RECURSIVE | PRIVATE, "")
+    opened = [(folder, os.open(folder, os.O_PATH)) for folder in kept]
     _mount("tmpfs", "/tmp", "tmpfs", NO_SUID | NO_DEV, f"size={temporary_bytes},mode=1777")
     _mount("tmpfs", "/dev/shm", "tmpfs", NO_SUID | NO_DEV, f"size={shared_bytes},mode=1777")
+    for folder, handle in opened:
+        os.makedirs(folder, 0o755, exist_ok=True)
+        _mount(f"/proc/self/fd/{handle}", folder, None, BIND | RECURSIVE, "")
+        os.close(handle)
     try:
         _mount("proc", "/proc", "proc", NO_SUID | NO_DEV | NO_EXEC, "")
     except PermissionError:

@@ -220,6 +220,7 @@ class Sandbox:
             "landlock": self.isolation.level == "landlock",
             "folder": self.folder,
             "readable": readable(),
+            "kept": [path for path in _python_folders() if path.startswith(("/tmp/", "/dev/shm/"))],
             "modules": list(self.modules),
             "temporary_bytes": TEMPORARY_BYTES,
             "shared_bytes": SHARED_BYTES,

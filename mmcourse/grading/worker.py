@@ -58,7 +58,8 @@ def _start(control: socket.socket, handle: int, shell: Any, options: dict[str, A
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     try:
         if options["warm"]:
-            namespaces.enter(options["temporary_bytes"], options["shared_bytes"], (handle,))
+            sizes = options["temporary_bytes"], options["shared_bytes"]
+            namespaces.enter(*sizes, (handle,), options["kept"])
         _confine(options)
     except OSError as error:
         print(f"the sandbox cannot be set up: {error}", file=sys.stderr, flush=True)
