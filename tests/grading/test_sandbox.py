@@ -66,8 +66,8 @@ def test_an_attempt_finds_nothing_of_the_one_before(link: Link) -> None:
     leave = "open('/tmp/note', 'w').write('x'); open('/dev/shm/note', 'w').write('x')"
     assert run(link, f"{leave}\nimport os\nos.environ['note'] = 'x'\nnote = 1") == ""
     link.fresh()
-    look = "import os\nfound = os.listdir('/tmp') + os.listdir('/dev/shm')"
-    assert run(link, f"{look}\nassert not {'note'} & {*found, *os.environ}, found") == ""
+    look = "import os\nfound = {*os.listdir('/tmp'), *os.listdir('/dev/shm'), *os.environ}"
+    assert run(link, look + "\nassert 'note' not in found, found") == ""
     assert run(link, "note").startswith("NameError")
 
 
