@@ -103,7 +103,11 @@ def _proof(path: Path, quick: bool, course: bool) -> dict[str, Any]:
     from mmcourse.grading import bank
     from mmcourse.grading.sheet import read_sheet
 
-    sheet = read_sheet(path)
+    try:
+        sheet = read_sheet(path)
+    except SheetError as error:  # the other sheets are to be told of, too
+        problem = str(error).removeprefix(f"{path}: ")
+        return {"sheet": str(path), "extent": "", "problems": [problem]}
     problems = bank.prove(sheet, course)
     if not problems and not quick:
         with tempfile.TemporaryDirectory(prefix="mmcourse-prove-") as folder:

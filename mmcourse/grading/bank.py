@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import linecache
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from mmcourse.grading.expect import CheckFailed
 from mmcourse.grading.forbid import forbidden_calls
 from mmcourse.grading.release import exercise_notebook, notebook_text, solution_notebook, stub
 from mmcourse.grading.rules import bound_names, python
-from mmcourse.grading.sheet import IMPORT, Cell, Sheet, SheetError, read_sheet
+from mmcourse.grading.sheet import IMPORT, Cell, Sheet
 
 SEEDS = 3
 BUDGET_S = 120.0
@@ -225,24 +224,6 @@ def graded(sheet: Sheet, folder: Path) -> list[str]:
     return problems
 
 
-def main(arguments: list[str]) -> int:
-    """Proves the sheets named on the command line by the course's rules; 1 if one fails."""
-    failed = not arguments
-    for name in arguments:
-        try:
-            sheet = read_sheet(Path(name))
-            problems = [f"{name}: {problem}" for problem in prove(sheet)]
-        except SheetError as error:
-            problems = [str(error)]
-        failed |= bool(problems)
-        print("\n".join(problems) or f"ok {name}: {extent(sheet)}", file=sys.stderr)
-    return int(failed)
-
-
 def extent(sheet: Sheet) -> str:
     """How much has been proved."""
     return f"{len(sheet.checks)} checks, {len(sheet.role('wrong'))} wrong answers"
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

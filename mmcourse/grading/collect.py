@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mmcourse.grading import extract, run
-from mmcourse.grading.sandbox import Isolation
 from mmcourse.grading.sheet import Sheet, SheetError, read_sheet, repository
 
 NAME_BYTES = 150
@@ -96,9 +95,7 @@ def _assignment(path: Path) -> str:
 
 def by_hand(job: Job) -> dict[str, Any] | None:
     """The result of what nothing needs to be run for: no file, or no sheet. Else None."""
-    result = run.empty(job.name)
-    if job.sheet is not None:
-        result = run.blank(job.name, job.sheet, run.Settings(Isolation(""), 0, b""))
+    result = run.blank(job.name, job.sheet)
     try:
         data = extract.read_bytes(job.path)
         if job.sheet is not None:
@@ -113,7 +110,4 @@ def by_hand(job: Job) -> dict[str, Any] | None:
 
 def failed(job: Job, level: str, problems: list[str]) -> dict[str, Any]:
     """The result of a submission that the grader could not grade: no mark."""
-    blank = run.empty(job.name)
-    if job.sheet is not None:
-        blank = run.blank(job.name, job.sheet, run.Settings(Isolation(level), 0, b""))
-    return blank | {"status": "grader_error", "infra": problems}
+    return run.blank(job.name, job.sheet, level) | {"status": "grader_error", "infra": problems}

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from mmcourse.grading.release import stub
+from mmcourse.grading.rules import MAX_PARSED
 from mmcourse.grading.sheet import MARKER, Sheet
 
 MAX_FILE = 20 * 2**20
 MAX_CELLS = 2000
 MAX_SOURCE = 2**20
-MAX_PARSED = 100_000
 
 
 class Unreadable(ValueError):

@@ -6,9 +6,8 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from mmcourse.grading.sheet import MARKER
+from mmcourse.grading.rules import MARKER, MAX_PARSED, python
 
-MAX_PARSED = 100_000
 MAX_MAGICS = 20
 MAGIC = re.compile(r"^\s*[%!?,;/]|[%!]|\?\s*$")
 
@@ -59,10 +58,8 @@ def _tree(text: str) -> ast.Module:
 
 
 def _translated(text: str) -> str:
-    from IPython.core.inputtransformer2 import TransformerManager
-
     try:
-        return TransformerManager().transform_cell(text)
+        return python(text)
     except SyntaxError:
         raise
     except Exception as error:

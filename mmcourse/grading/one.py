@@ -17,7 +17,7 @@ import tempfile
 import threading
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import mmcourse
 from mmcourse.grading import extract, rebuild, run
@@ -88,7 +88,7 @@ def grade(unit: dict[str, Any], places: int = 1) -> dict[str, Any]:
     about = unit["sheet"]
     cells = tuple(Cell(**cell) for cell in about["cells"])
     sheet = Sheet(Path(about["assignment"]), about["assignment"], about["version"], cells)
-    settings = run.Settings(isolation, unit["budget_s"], cast(Any, unit["seeds"]))
+    settings = run.Settings(isolation, unit["budget_s"], unit["seeds"])
     with tempfile.TemporaryDirectory(prefix="mmcourse-unit-") as folder:
         path = Path(folder) / "submission.ipynb"
         path.write_bytes(base64.b64decode(unit["notebook"]))

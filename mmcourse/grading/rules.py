@@ -20,6 +20,7 @@ MARKER = re.compile(r"^[ \t]*#[ \t]*mmcourse:[ \t]*answer[ \t]+(\S+)", re.MULTIL
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 REGION = re.compile(r"\b(BEGIN|END)\s+(SOLUTION|HIDDEN\s+TESTS)\b", re.IGNORECASE)
 KEY = re.compile(r"[A-Za-z0-9-]{1,24}(\.[A-Za-z0-9-]{1,32})?")
+MAX_PARSED = 100_000  # characters of a learner's that are given to a parser
 COMMON = frozenset(["role", "key", "title"])
 OF_ROLE = {
     "text": frozenset(["role"]),

@@ -34,7 +34,7 @@ def grade(
 ) -> dict[str, Any]:
     """The result of one submission; never raises for anything a submission can hold."""
     start = time.monotonic()
-    result = blank(name, sheet, settings)
+    result = blank(name, sheet, settings.isolation.level)
     try:
         data = extract.read_bytes(path)
         result["sha256"] = extract.digest(data)
@@ -77,16 +77,21 @@ def empty(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def blank(name: str, sheet: Sheet, settings: Settings) -> dict[str, Any]:
-    """An empty result for a sheet."""
-    return empty(name) | {
-        "assignment": sheet.assignment,
-        "version": sheet.version,
-        "title": sheet.title,
-        "lesson": sheet.lesson,
-        "isolation": settings.isolation.level,
-        "max_points": sum(cell.points for cell in sheet.role("check")),
-    }
+def blank(name: str, sheet: Sheet | None, level: str = "") -> dict[str, Any]:
+    """An empty result for a sheet, if there is one, graded at a level."""
+    return (
+        empty(name)
+        if sheet is None
+        else empty(name)
+        | {
+            "assignment": sheet.assignment,
+            "version": sheet.version,
+            "title": sheet.title,
+            "lesson": sheet.lesson,
+            "isolation": level,
+            "max_points": sum(cell.points for cell in sheet.role("check")),
+        }
+    )
 
 
 def run_nbval(job: Path, budget_s: float, nursery: Nursery) -> str:

@@ -78,7 +78,7 @@ function render({ model, el }) {
       const on = i === Math.min(view.get("word"), caption.length - 1);
       node.setAttribute("aria-pressed", on);
       node.classList.toggle("mm-looked", i === word);
-      spread(canvas, lights(i), columns, view.color("accent"));
+      shine(canvas, lights(i), columns, view.color("accent"));
     });
     const light = lights(word);
     plain.show(pixels(), `The picture told as “${caption.join(" ")}”.`);
@@ -123,34 +123,6 @@ function sentence({ words, word, light, columns, top, gate, guesses, chances }) 
     `Word ${word + 1} of ${words.length}, “${words[word]}”: looked most at ${where} ` +
     `(share ${top.toFixed(3)}), gate ${(gate / 100).toFixed(2)}. Likeliest: ${likely}.`
   );
-}
-
-// The picture, dark where the light is small.
-function veil(canvas, values, shape, light, [rows, columns]) {
-  const [, height, width] = shape;
-  const scale = Math.max(1, Math.floor(320 / width));
-  [canvas.width, canvas.height] = [width * scale, height * scale];
-  const image = make("canvas", { width, height });
-  paint(image.getContext("2d"), values, shape);
-  const context = canvas.getContext("2d");
-  context.imageSmoothingEnabled = false;
-  context.drawImage(image, 0, 0, canvas.width, canvas.height);
-  const [wide, high] = [canvas.width / columns, canvas.height / rows];
-  context.fillStyle = "#101418"; // the dark, in every theme
-  light.forEach((share, i) => {
-    context.globalAlpha = 0.85 * (1 - share);
-    context.fillRect((i % columns) * wide, Math.floor(i / columns) * high, wide, high);
-  });
-}
-
-function spread(canvas, light, columns, color) {
-  const context = canvas.getContext("2d");
-  context.clearRect(0, 0, canvas.width, canvas.height);
-  context.fillStyle = color;
-  light.forEach((share, i) => {
-    context.globalAlpha = share;
-    context.fillRect(i % columns, Math.floor(i / columns), 1, 1);
-  });
 }
 
 export { percent, sentence };

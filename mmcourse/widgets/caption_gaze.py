@@ -79,9 +79,8 @@ class CaptionGaze(CourseWidget):
         open_ = numbers(gates, "gates", "scenes, words")
         likely = numbers(chances, "chances", "scenes, words, guesses")
         guessed = [[[str(one) for one in place] for place in row] for row in guesses]
-        named = [str(title) for title in titles]
         _check_weights(array, written, tuple(grid))
-        _check_parts(array.shape[:2], drawn, named, open_, likely, guessed)
+        _check_parts(array.shape[:2], drawn, titles, open_, likely, guessed)
         # Stretched to the largest share of each word; the share itself is sent beside them.
         self._pixels = drawn
         tops = np.round(1000 * array.max(axis=2)).astype("<u2")
@@ -93,7 +92,7 @@ class CaptionGaze(CourseWidget):
             grid=[int(side) for side in grid],
             longest=int(array.shape[1]),
             words=written,
-            titles=named,
+            titles=[str(title) for title in titles],
             gates=np.round(100 * open_).astype(int).tolist(),
             guesses=guessed,
             chances=np.round(1000 * likely).astype(int).tolist(),
@@ -179,7 +178,7 @@ def _check_weights(weights: np.ndarray, words: list[list[str]], grid: tuple[int,
 def _check_parts(
     size: tuple[int, ...],
     pictures: np.ndarray,
-    titles: list[str],
+    titles: Sequence[str],
     gates: np.ndarray,
     chances: np.ndarray,
     guesses: list[list[list[str]]],

@@ -85,16 +85,10 @@ function render({ model, el }) {
   const title = make("p", { class: "mm-title" }, "Every layer (down) and head (across)");
   const glance = make("div", { hidden: !many }, title, mosaic);
 
-  function shine(canvas, values) {
-    const context = canvas.getContext("2d");
-    context.clearRect(0, 0, side, side);
-    context.fillStyle = view.color("accent");
-    const most = Math.max(...values.slice(1), 1e-9);
-    values.slice(1).forEach((value, i) => {
-      context.globalAlpha = value / most;
-      context.fillRect(i % side, Math.floor(i / side), 1, 1);
-    });
-  }
+  const ofMost = ([, ...patches]) => {
+    const most = Math.max(...patches, 1e-9);
+    return patches.map((value) => value / most);
+  };
 
   view.draw = () => {
     const [token, layer, head] = [now(), view.get("layer"), view.get("head")];
@@ -116,7 +110,7 @@ function render({ model, el }) {
     query.label(`The picture “${called}” in ${side} by ${side} patches; query: ${told}.`);
     lit.label(`The same picture, lit where ${told} looks (${place}): most at ${best3}.`);
     maps.forEach((map) => {
-      shine(map.canvas, row(map.layer, map.head, token));
+      shine(map.canvas, ofMost(row(map.layer, map.head, token)), side, view.color("accent"));
       map.canvas.classList.toggle("mm-on", map.layer === layer && (head < 0 || map.head === head));
     });
     mosaic.setAttribute("aria-label", `Small maps of where ${told} looks, ${layers} layers by ${heads} heads.`);

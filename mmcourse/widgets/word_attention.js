@@ -78,14 +78,14 @@ function render({ model, el }) {
     });
     const values = places(step, word);
     plain.show(pixels(step), `What “${caption.join(" ")}” looks like at ${labels[step]}.`);
-    light(lit, pixels(step), shape, values, [rows, columns]);
+    veil(lit, pixels(step), shape, stretched(values), [rows, columns]);
     left.textContent = labels[step];
     right.textContent = `lit where “${caption[word]}” is read`;
     const said = sentence(caption[word], labels[step], values, columns);
     lit.setAttribute("aria-label", `The same picture, lit: ${said}`);
     maps.forEach((map) => {
       const range = places(map.step, map.word);
-      shine(map.canvas, range, columns, view.color("accent"));
+      shine(map.canvas, stretched(range), columns, view.color("accent"));
       map.canvas.classList.toggle("mm-on", map.word === word && map.step === step);
     });
     const text = `Small maps of where each of ${count} words is read at each of ${steps} steps`;
@@ -119,34 +119,6 @@ function sentence(word, label, values, columns) {
   const [row, column] = [Math.floor(best / columns) + 1, (best % columns) + 1];
   const where = `row ${row}, column ${column} (weight ${most.toFixed(2)})`;
   return `“${word}” at ${label}: read most in ${where}, least with ${Math.min(...values).toFixed(2)}.`;
-}
-
-// The picture, dark where the values are small.
-function light(canvas, values, shape, places, [rows, columns]) {
-  const [, height, width] = shape;
-  const scale = Math.max(1, Math.floor(320 / width));
-  [canvas.width, canvas.height] = [width * scale, height * scale];
-  const image = make("canvas", { width, height });
-  paint(image.getContext("2d"), values, shape);
-  const context = canvas.getContext("2d");
-  context.imageSmoothingEnabled = false;
-  context.drawImage(image, 0, 0, canvas.width, canvas.height);
-  const [wide, high] = [canvas.width / columns, canvas.height / rows];
-  context.fillStyle = "#101418"; // the dark, in every theme
-  stretched(places).forEach((share, i) => {
-    context.globalAlpha = 0.85 * (1 - share);
-    context.fillRect((i % columns) * wide, Math.floor(i / columns) * high, wide, high);
-  });
-}
-
-function shine(canvas, places, columns, color) {
-  const context = canvas.getContext("2d");
-  context.clearRect(0, 0, canvas.width, canvas.height);
-  context.fillStyle = color;
-  stretched(places).forEach((share, i) => {
-    context.globalAlpha = share;
-    context.fillRect(i % columns, Math.floor(i / columns), 1, 1);
-  });
 }
 
 export { sentence, stretched };

@@ -3,14 +3,23 @@
 import pytest
 from submissions import SAMPLE
 
-from mmcourse.grading.bank import main, prove
+from mmcourse import cli
+from mmcourse.grading.bank import prove
 from mmcourse.grading.sheet import read_sheet
 
 
-def test_the_sample_is_proved(capsys):
+def command(monkeypatch, *words):
+    """The exit status of `mmcourse prove --quick --course …`."""
+    monkeypatch.setattr("sys.argv", ["mmcourse", "prove", "--quick", "--course", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code
+
+
+def test_the_sample_is_proved(monkeypatch, capsys):
     assert prove(read_sheet(SAMPLE)) == []
-    assert main([str(SAMPLE)]) == 0
-    assert "4 checks, 6 wrong answers" in capsys.readouterr().err
+    assert command(monkeypatch, SAMPLE) == 0
+    assert "4 checks, 6 wrong answers" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -49,11 +58,12 @@ def test_a_fault_is_named(tmp_path, old, new, says):
     assert any(says in problem for problem in problems), problems
 
 
-def test_the_command_tells_bad_files_in_a_line(tmp_path, capsys):
+def test_the_command_tells_bad_files_in_a_line(monkeypatch, tmp_path, capsys):
     bad = tmp_path / "x.md"
     bad.write_text("no front matter")
-    assert main([str(bad), str(tmp_path / "gone.md")]) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert command(monkeypatch, bad, tmp_path / "gone.md") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [str(bad), str(tmp_path / "gone.md")]
 
 
 def test_text_below_the_wrong_answers_would_be_handed_out(tmp_path):
