@@ -15,6 +15,7 @@ import io
 import json
 import multiprocessing
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ import nbformat
 import pytest
 from lessons import SHEETS
 
-from mmcourse.grading import link, run
+from mmcourse.grading import judge, link, run
 from mmcourse.grading.bank import execute
+from mmcourse.grading.fairness import Reference
 from mmcourse.grading.nursery import Nursery
+from mmcourse.grading.rebuild import seed_of
 from mmcourse.grading.release import exercise_notebook, notebook_text
 from mmcourse.grading.sandbox import Sandbox, best_isolation
 from mmcourse.grading.sheet import Cell, Sheet, read_sheet
@@ -116,6 +119,13 @@ def records(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     return kept
 
 
+def fair_seeds(sheet: Sheet) -> dict[str, int]:
+    """For each check a seed that the sheet's own solution passes it with."""
+    reference = Reference([asdict(cell) for cell in sheet.cells])
+    drawn = {key: reference.seed(key, seed_of(KEY, "", key)) for key in sheet.checks}
+    return {key: seed for key, seed in drawn.items() if seed is not None}
+
+
 def judge_without_kernel(job: Path, sandbox: Sandbox) -> str:
     """Stands in for `run.run_nbval`: the same cells, the same comparison, in a fork."""
     process = FORK.Process(target=_judge, args=(job, sandbox))
@@ -126,6 +136,7 @@ def judge_without_kernel(job: Path, sandbox: Sandbox) -> str:
 
 def _judge(job: Path, sandbox: Sandbox) -> None:
     link.inherited = sandbox
+    judge._reference = lambda cells: None  # `fair_seeds` has asked it, once for all mixtures
     names: dict[str, Any] = {"__name__": "__main__"}
     lines = []
     for cell in nbformat.read(job / "judge.ipynb", 4).cells:
@@ -146,7 +157,7 @@ def _judge(job: Path, sandbox: Sandbox) -> None:
 def test_a_sheet_is_graded_as_its_bank_says(path, nursery, sandbox, records, tmp_path, monkeypatch):
     sheet = read_sheet(path)
     rows = submitted(sheet, tmp_path)
-    settings = run.Settings(best_isolation(), 120, KEY)
+    settings = run.Settings(best_isolation(), 120, fair_seeds(sheet))
 
     def grade(name: str) -> dict[str, Any]:
         return run.grade(name, tmp_path / f"{name}.ipynb", sheet, settings, nursery)

@@ -54,7 +54,7 @@ def gone(tree: list[psutil.Process]) -> bool:
 def test_a_run_ends_with_all_it_started_and_is_taken_up_again(tmp_path_factory):
     folder, temporary = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("t")
     (folder / "in").mkdir()
-    for number in range(5):
+    for number in range(12):  # so many that the last is far when the run is stopped
         write(folder / "in", f"s{number}", submission(EX1, EX2, (f"x = {number}",)))
 
     first = Command(folder, temporary)
