@@ -25,6 +25,7 @@ class CaptionGaze(CourseWidget):
     """
 
     _files = "caption_gaze"
+    _also = ("veil",)
     _controls = ("scene", "word")
 
     image_shape = traitlets.List(traitlets.Int()).tag(sync=True)

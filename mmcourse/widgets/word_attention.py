@@ -25,6 +25,7 @@ class WordAttention(CourseWidget):
     """
 
     _files = "word_attention"
+    _also = ("veil",)
     _controls = ("scene", "step", "word")
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)  # captions, steps, rows, columns
