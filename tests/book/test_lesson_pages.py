@@ -110,7 +110,9 @@ def test_outcomes_become_boxes_to_tick(tmp_path: Path) -> None:
     assert order[1] < page.index("<h2>Exercise")
     part = page[order[1] : page.index("<h2>Exercise")]
     assert 'data-mm-lesson="31_attention"' in part
-    boxes = re.findall(r'<label class="mm-tick"><input type="checkbox" data-mm-tick="(\w{8})">', part)
+    boxes = re.findall(
+        r'<label class="mm-tick"><input type="checkbox" data-mm-tick="(\w{8})">', part
+    )
     assert len(set(boxes)) == 2
     assert "<em>attention</em>" in part
     assert 'class="math' in part
