@@ -184,4 +184,5 @@ def setup(app: Sphinx) -> dict:
         part.setup(app)
     for part in (mmcourse_lessons, mmcourse_cheatsheets):
         part.setup(app)
-    return {"version": "1", "env_version": 2, "parallel_read_safe": False, "parallel_write_safe": False}
+    # another version makes Sphinx read every page again: count it up when more is collected
+    return {"env_version": 2, "parallel_read_safe": False, "parallel_write_safe": False}
