@@ -286,7 +286,7 @@ def test_what_you_can_do_is_ticked_kept_and_shown(browser: Browser, book: Path) 
 
 def test_boxes_work_without_storage_and_without_scripts(browser: Browser, book: Path) -> None:
     lesson = (book / "notebooks/31_attention.html").as_uri()
-    with open_page(browser, lesson) as page:
+    with open_page(browser, lesson, clean=False) as page:  # the theme complains
         broken = "Object.defineProperty(window, 'localStorage', {get() { throw Error('no'); }})"
         page.add_init_script(broken)
         page.reload()
