@@ -1,0 +1,199 @@
+"""What a lesson and its sheet ask of people, read from their sources.
+
+`needs_of` tells how long a lesson takes to read, what it builds on and what its sheet holds.
+`misunderstandings` turns a sheet's bank of wrong answers into sentences: each wrong answer names
+the check that must fail and a phrase of what that check says, so the check's own message is the
+mistake in plain words. No code of a wrong answer leaves this module.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from mmcourse.grading.sheet import Cell, Sheet, read_sheet
+
+# Words of text a minute, where some of them want to be thought about; and minutes for each
+# equation on a line of its own and for each figure.
+PACE, EQUATION, FIGURE = 150, 0.5, 0.5
+
+FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+CODE = re.compile(r"^(`{3,})\{?[^\n]*\n.*?^\1[ ]*$", re.DOTALL | re.MULTILINE)
+EQUATIONS = re.compile(r"\$\$.*?\$\$", re.DOTALL)
+TASK = re.compile(r"^\*([A-Z][a-z]+) · (\d+) minutes\.\*", re.MULTILINE)
+POINTER = re.compile(r"\s*\((?:see )?lessons? \d\d[^()]*\)")
+TAIL = re.compile(r"[;,:]? (but )?(got|it gave|yours is|here) …$")
+# Slips of programming that would be slips in any sheet: a type, a gradient, a shared argument.
+CRAFT = re.compile(
+    r"\bdtype\b|float(16|32|64)|no gradient|reaches no gradient|gradient (still )?(reaches|flows)"
+    r"|detach|no_grad|(argument|input)s? (was|were|is|are) changed|changed (its|your|the) "
+    r"(argument|input)|in place|global seed|its seed|`generator`|the generator|\bdevice\b"
+    r"|must be (a Python )?(float|int|bool|whole number)|return(s)? (a|two|three) "
+    r"(Python|tensor|plain|values|things)|hold bools|a bool tensor",
+)
+SLIP_NAMES = {"detached", "in-place", "float32", "float64", "dtype", "global", "seeded", "device"}
+
+
+class Question(NamedTuple):
+    """One question of a sheet."""
+
+    key: str
+    title: str
+    difficulty: str
+    minutes: int
+
+
+class Mistake(NamedTuple):
+    """One thing that goes wrong, and the wrong answers that show it."""
+
+    question: str
+    check: str  # the check's title, which says what is asked
+    said: str
+    names: tuple[str, ...]
+    hidden: bool
+    craft: bool
+
+
+class Needs(NamedTuple):
+    """What one lesson asks of a reader and of a learner."""
+
+    number: str
+    title: str
+    read: int
+    before: tuple[str, ...]
+    sentence: str
+    questions: tuple[Question, ...]
+
+    @property
+    def sheet(self) -> int:
+        """Minutes for the whole sheet."""
+        return sum(question.minutes for question in self.questions)
+
+
+def text_of(source: str) -> str:
+    """A lesson without its front matter and its code."""
+    return CODE.sub("\n", FRONT.sub("", source))
+
+
+def reading_minutes(source: str) -> int:
+    """Whole minutes for the text of a lesson, its equations and its figures; its code not."""
+    figures = len(re.findall(r"^\s*show\(", source, re.MULTILINE))
+    text = text_of(source)
+    equations = len(EQUATIONS.findall(text))
+    words = len(re.findall(r"[^\W\d_][\w'’-]*", EQUATIONS.sub(" ", text)))
+    return round(words / PACE + EQUATION * equations + FIGURE * figures)
+
+
+def stated_needs(source: str) -> str:
+    """What "Where this sits" says that a reader needs: its sentences that begin "You need"."""
+    found = re.search(r"^## Where this sits\n(.*?)^## ", text_of(source), re.DOTALL | re.MULTILINE)
+    words = " ".join(found[1].split()) if found else ""
+    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z*(\[$])", words)
+    return " ".join(s for s in sentences if re.match(r"You need\b", s))
+
+
+def named_lessons(sentence: str) -> tuple[str, ...]:
+    """The numbers of the lessons that a sentence names, ranges such as "61 to 65" included."""
+    lowest: set[str] = set()
+    plain = re.sub(r"\[(\d\d)[^\]]*\]\([^)]*\)", r"lesson \1", sentence)
+    for first, last in re.findall(r"\b([1-7]\d)(?: to (?:lesson )?([1-7]\d))?\b", plain):
+        lowest |= {str(n) for n in range(int(first), int(last or first) + 1)}
+    return tuple(sorted(lowest))
+
+
+def questions_of(sheet: Sheet) -> tuple[Question, ...]:
+    """The questions of a sheet, each with its difficulty and its minutes.
+
+    Raises:
+        ValueError: a question does not begin with a line such as "*Easy · 10 minutes.*".
+    """
+    text = "\n\n".join(cell.source for cell in sheet.cells if cell.kind == "markdown")
+    parts = re.split(r"^## (?=Question \d)", text, flags=re.MULTILINE)[1:]
+    found = []
+    for key, part in zip(sheet.answers, parts, strict=True):
+        title, rest = part.split("\n", 1)
+        task = TASK.search(rest)
+        if not task:
+            raise ValueError(
+                f"{sheet.path.name}, {title!r}: a question begins with its difficulty and its "
+                "minutes, such as '*Easy · 10 minutes.*'"
+            )
+        found.append(Question(key, title.strip(), task[1], int(task[2])))
+    return tuple(found)
+
+
+@functools.cache
+def sheet_of(path: Path) -> Sheet:
+    """A sheet, read once."""
+    return read_sheet(path)
+
+
+def needs_of(lesson: Path, sheet: Path) -> Needs:
+    """What a lesson and its sheet ask."""
+    source = lesson.read_text(encoding="utf-8")
+    sentence = stated_needs(source)
+    number = lesson.stem[:2]
+    before = tuple(n for n in named_lessons(sentence) if n < number)
+    title = re.search(r"^# (.+)$", source, re.MULTILINE)
+    return Needs(
+        number=number,
+        title=title[1].strip() if title else lesson.stem,
+        read=reading_minutes(source),
+        before=before,
+        sentence=sentence,
+        questions=questions_of(sheet_of(sheet)),
+    )
+
+
+def strings(source: str) -> Iterator[str]:
+    """Every text of a piece of code; what is put into an f-string stands as "…"."""
+    inside: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr):
+            parts = []
+            for value in node.values:
+                inside.add(id(value))
+                parts.append(str(value.value) if isinstance(value, ast.Constant) else "…")
+            yield "".join(parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in inside:
+                yield node.value
+
+
+def message_of(sheet: Sheet, check: Cell, phrase: str) -> str:
+    """What a check says with this phrase in it; the phrase itself, if that is put together."""
+    wanted = " ".join(phrase.split())
+    for cells in ([check], sheet.role("setup")):
+        texts = {" ".join(text.split()) for cell in cells for text in strings(cell.source)}
+        # A whole program for the learner's side is a text, too, but no sentence.
+        found = [t for t in texts if wanted in t and len(t) < 500 and "return " not in t[:12]]
+        if found:
+            return TAIL.sub("", POINTER.sub("", min(found, key=len))).strip(" .;:")
+    return wanted
+
+
+def misunderstandings(sheet: Sheet) -> list[Mistake]:
+    """The mistakes of a sheet's bank, one for each thing said, in the order of the questions."""
+    groups: dict[tuple[str, str, str, bool], list[str]] = {}
+    for wrong in sheet.role("wrong"):
+        check = sheet.checks[str(wrong.meta["fails"])]
+        phrase = str(wrong.meta["says"])
+        # A hidden check keeps its message for the grader; here stands the phrase alone.
+        said = phrase if check.hidden else message_of(sheet, check, phrase)
+        name = wrong.key.split(".", 1)[-1]
+        groups.setdefault((wrong.exercise, check.title, said, check.hidden), []).append(name)
+    order = list(sheet.answers)
+    mistakes = [
+        Mistake(question, check, said, tuple(names), hidden, is_craft(said, names))
+        for (question, check, said, hidden), names in groups.items()
+    ]
+    return sorted(mistakes, key=lambda m: (order.index(m.question), m.craft))
+
+
+def is_craft(said: str, names: list[str]) -> bool:
+    """Is this a slip of programming rather than of the idea?"""
+    return bool(CRAFT.search(said)) or set(names) <= SLIP_NAMES
