@@ -27,11 +27,12 @@ EQUATIONS = re.compile(r"\$\$.*?\$\$", re.DOTALL)
 TASK = re.compile(r"^\*([A-Z][a-z]+) · (\d+) minutes\.\*", re.MULTILINE)
 POINTER = re.compile(r"\s*\((?:see )?lessons? \d\d[^()]*\)")
 TAIL = re.compile(r"[;,:]? (but )?(got|it gave|yours is|here) …$")
+EXPECT = {"close", "shape", "tensor"}  # checks that are told a name, not a message
 # Slips of programming that would be slips in any sheet: a type, a gradient, a shared argument.
 CRAFT = re.compile(
     r"\bdtype\b|float(16|32|64)|no gradient|reaches no gradient|gradient (still )?(reaches|flows)"
-    r"|detach|no_grad|(argument|input)s? (was|were|is|are) changed|changed (its|your|the) "
-    r"(argument|input)|in place|global seed|its seed|`generator`|the generator|\bdevice\b"
+    r"|detach|no_grad|\b(was|were) changed\b|(function|\w+) chang(es|ed) (its|the) "
+    r"(argument|input|list|tensor)|in place|global seed|leave its seed|generator's seed|`generator`|\bdevice\b"
     r"|must be (a Python )?(float|int|bool|whole number)|return(s)? (a|two|three) "
     r"(Python|tensor|plain|values|things)|hold bools|a bool tensor",
 )
@@ -159,9 +160,17 @@ def strings(source: str) -> Iterator[str]:
                 inside.add(id(value))
                 parts.append(str(value.value) if isinstance(value, ast.Constant) else "…")
             yield "".join(parts)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in inside:
-                yield node.value
+        elif isinstance(node, ast.Constant) and id(node) not in inside:
+            yield str(node.value) if isinstance(node.value, str) else ""
+
+
+def labels(source: str) -> Iterator[str]:
+    """What a check calls the things that it compares: no sentences, only names."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in EXPECT:
+            named = [k.value for k in node.keywords if k.arg == "what"]
+            for value in [*named, *node.args[1:]]:
+                yield from strings(ast.unparse(value))
 
 
 def message_of(sheet: Sheet, check: Cell, phrase: str) -> str:
@@ -172,8 +181,10 @@ def message_of(sheet: Sheet, check: Cell, phrase: str) -> str:
         # A whole program for the learner's side is a text, too, but no sentence.
         found = [t for t in texts if wanted in t and len(t) < 500 and "return " not in t[:12]]
         if found:
-            return TAIL.sub("", POINTER.sub("", min(found, key=len))).strip(" .;:")
-    return wanted
+            said = TAIL.sub("", POINTER.sub("", min(found, key=len))).strip(" .;:")
+            named = " ".join(said.split()) in {" ".join(t.split()) for t in labels(check.source)}
+            return f"not as it should be: {said}" if named else said
+    return "the result has another shape" if "should have shape" in wanted else wanted
 
 
 def misunderstandings(sheet: Sheet) -> list[Mistake]:
@@ -183,7 +194,7 @@ def misunderstandings(sheet: Sheet) -> list[Mistake]:
         check = sheet.checks[str(wrong.meta["fails"])]
         phrase = str(wrong.meta["says"])
         # A hidden check keeps its message for the grader; here stands the phrase alone.
-        said = phrase if check.hidden else message_of(sheet, check, phrase)
+        said = f"“{phrase}”" if check.hidden else message_of(sheet, check, phrase)
         name = wrong.key.split(".", 1)[-1]
         groups.setdefault((wrong.exercise, check.title, said, check.hidden), []).append(name)
     order = list(sheet.answers)
