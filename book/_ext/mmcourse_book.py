@@ -7,7 +7,9 @@
 * `mmcourse_execute` runs several lessons at once;
 * `mmcourse_teaching` counts minutes and lists misunderstandings for instructors;
 * `mmcourse_errata`, `mmcourse_pages` and `mmcourse_style` hold the directives, the check of
-  alternative texts, and the look of citations.
+  alternative texts, and the look of citations;
+* `mmcourse_lessons` and `mmcourse_cheatsheets` make of the lessons, and of `book/lessons.yml`, the
+  strip under each title, the lists to tick off and the cheat sheets.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ import re
 import shutil
 from pathlib import Path
 
+import mmcourse_cheatsheets
 import mmcourse_errata
 import mmcourse_execute
+import mmcourse_lessons
 import mmcourse_pages
 import mmcourse_style
 import mmcourse_teaching
@@ -186,4 +190,7 @@ def setup(app: Sphinx) -> dict:
         mmcourse_teaching,
     ):
         part.setup(app)
-    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
+    for part in (mmcourse_lessons, mmcourse_cheatsheets):
+        part.setup(app)
+    # another version makes Sphinx read every page again: count it up when more is collected
+    return {"env_version": 2, "parallel_read_safe": False, "parallel_write_safe": False}

@@ -48,6 +48,16 @@ class ErrataList(SphinxDirective):
         return [errata_list("", chapter=self.arguments[0])]
 
 
+def without_names(node: nodes.Element) -> nodes.Element:
+    """Return a copy that can stand beside the original: nothing in it is a target."""
+    copy = node.deepcopy()
+    for one in copy.findall(nodes.Element):
+        for key in ("ids", "names", "backrefs"):
+            if key in one:
+                one[key] = []
+    return copy
+
+
 class Book:
     """What has been collected: corrections by name, and pages that show them by chapter."""
 
@@ -133,11 +143,8 @@ class ShowErrata(SphinxPostTransform):
         """Copy one correction and add the link to its lesson."""
         doctree = self.env.get_doctree(entry["docname"])
         original = next(n for n in doctree.findall(nodes.admonition) if name in n["names"])
-        copy = original.deepcopy()
+        copy = without_names(original)
         for node in copy.findall(nodes.Element):
-            for key in ("ids", "names", "backrefs"):
-                if key in node:
-                    node[key] = []
             if "refdoc" in node:
                 node["refdoc"] = self.env.docname
         copy["ids"] = [f"list-{name}"]

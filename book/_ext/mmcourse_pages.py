@@ -86,6 +86,21 @@ def lesson_title(env, docname: str) -> str:
     return re.sub(r"^\d+ · ", "", env.titles[docname].astext())
 
 
+def cheat_page(chapter: int) -> str:
+    """Return the page of a chapter's cheat sheet."""
+    pages = {s.number: s.page for s in SECTIONS}
+    return pages.get(chapter, "").replace("/chapters/", "/cheatsheets/")
+
+
+def page_link(env, docname: str, text: str = "") -> nodes.Node:
+    """Return a link from the page being read to another, by default with that one's title."""
+    link = addnodes.pending_xref(
+        "", nodes.inline("", text), refdomain="std", reftype="doc", refexplicit=bool(text),
+        reftarget=f"/{docname}", refdoc=env.docname, refwarn=True,
+    )  # fmt: skip
+    return link
+
+
 class roadmap(nodes.General, nodes.Element):
     """Stands where the road map will be drawn."""
 
@@ -216,22 +231,16 @@ class Lessons(SphinxDirective):
             name, title, text = (part.strip() for part in line.split("|"))
             docname = f"notebooks/{name}"
             number, ready = name[:2], docname in self.env.found_docs
-            link: nodes.Node = nodes.Text(title)
-            if ready:
-                link = addnodes.pending_xref(
-                    "",
-                    nodes.inline("", title),
-                    refdomain="std",
-                    reftype="doc",
-                    refexplicit=True,
-                    reftarget=f"/{docname}",
-                    refdoc=self.env.docname,
-                    refwarn=True,
-                )
+            link = page_link(self.env, docname, title) if ready else nodes.Text(title)
             state = nodes.Text("ready" if ready else "in preparation")
             rows.append([nodes.Text(number), link, nodes.Text(text), state])
         header = [nodes.Text(t) for t in ("Lesson", "Title", "What it teaches", "State")]
-        return [table(header, rows, ["mm-lessons"])]
+        shown: list[nodes.Node] = [table(header, rows, ["mm-lessons"])]
+        sheet = cheat_page(int(number[0]))
+        if sheet in self.env.found_docs:
+            shown.append(nodes.paragraph("", "Its equations beside their functions: "))
+            shown[-1] += [page_link(self.env, sheet), nodes.Text(".")]
+        return shown
 
 
 class korean_index(nodes.General, nodes.Element):

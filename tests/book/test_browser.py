@@ -263,3 +263,38 @@ def check_widget(root: Locator) -> None:
         button.click()
         seen.add(picture(root))
     assert not presets or len(seen) > 1, "no preset changes the picture"
+
+
+def test_what_you_can_do_is_ticked_kept_and_shown(browser: Browser, book: Path) -> None:
+    lesson = (book / "notebooks/31_attention.html").as_uri()
+    with open_page(browser, lesson) as page:
+        boxes = page.locator(".mm-ticks").get_by_role("checkbox")
+        total = boxes.count()
+        boxes.first.focus()
+        page.keyboard.press("Space")
+        page.locator("label.mm-tick").nth(1).click(position={"x": 60, "y": 10})
+        page.reload()
+        assert [box.is_checked() for box in boxes.all()] == [True, True] + [False] * (total - 2)
+        assert page.inner_text(".mm-tick-count").startswith(f"2 of {total} ticked")
+        page.goto((book / "book/chapters/03_transformers.html").as_uri())
+        states = page.locator("table.mm-lessons tbody tr td:last-child").all_inner_texts()
+        assert states[:2] == [f"2 of {total} ticked", "ready"]
+        page.goto((book / "book/preface.html").as_uri())
+        assert "0 of 5 lessons done" in page.locator(".mm-station").nth(2).inner_html()
+        assert f"(2 of {total} ticked)" in page.inner_html("details.mm-words")
+
+
+def test_boxes_work_without_storage_and_without_scripts(browser: Browser, book: Path) -> None:
+    lesson = (book / "notebooks/31_attention.html").as_uri()
+    with open_page(browser, lesson) as page:
+        broken = "Object.defineProperty(window, 'localStorage', {get() { throw Error('no'); }})"
+        page.add_init_script(broken)
+        page.reload()
+        page.locator("label.mm-tick input").first.check()
+        assert "1 of" in page.inner_text(".mm-tick-count")
+        assert "does not keep it" in page.inner_text(".mm-tick-count")
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(lesson)
+        page.locator("label.mm-tick input").first.check()
+        assert page.locator(".mm-tick-count").is_hidden()

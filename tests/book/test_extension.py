@@ -1,11 +1,11 @@
 """The book's extension on tiny books: what it collects, and that it refuses what is wrong."""
 
 import importlib
-import io
 import sys
 from pathlib import Path
 
 import pytest
+from tiny_book import LESSON, PLAN, build, html
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -28,41 +28,6 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63"
     "64f8cf50070003860180b4f1c3a20000000049454e44ae426082"
 )
-
-
-def build(folder: Path, *, execution: str = "off", **pages: str) -> str:
-    """Build a tiny book and return its warnings."""
-    from sphinx.application import Sphinx
-    from sphinx.util.docutils import docutils_namespace, patch_docutils
-
-    (folder / "mmcourse" / "widgets").mkdir(parents=True)
-    (folder / "mmcourse" / "widgets" / "static_host.js").write_text("// host\n")
-    for name, text in pages.items():
-        (folder / f"{name}.md").write_text(text, encoding="utf-8")
-    toc = "\n".join(f"- {name}" for name in pages if name != "index")
-    front = f"# Front\n\n```{{toctree}}\n{toc.replace('- ', '')}\n```\n"
-    (folder / "index.md").write_text(front + pages.get("index", ""), encoding="utf-8")
-    warnings = io.StringIO()
-    options = {
-        "extensions": ["myst_nb", "sphinx_design", "sphinxcontrib.bibtex", "mmcourse_book"],
-        "myst_enable_extensions": ["colon_fence", "dollarmath"],
-        "exclude_patterns": ["**.ipynb", "_build"],
-        "bibtex_bibfiles": [],
-        "suppress_warnings": ["bibtex"],
-        "nb_execution_mode": execution,
-        "nb_execution_raise_on_error": True,
-    }
-    with patch_docutils(None), docutils_namespace():
-        app = Sphinx(
-            folder, None, folder / "_build" / "html", folder / "_build" / "trees", "html",
-            confoverrides=options, status=None, warning=warnings,
-        )  # fmt: skip
-        app.build()
-    return warnings.getvalue()
-
-
-def html(folder: Path, name: str) -> str:
-    return (folder / "_build" / "html" / f"{name}.html").read_text(encoding="utf-8")
 
 
 def test_corrections_reach_their_page(tmp_path: Path) -> None:
@@ -130,10 +95,10 @@ def test_exercise_sheets_are_downloads(tmp_path: Path) -> None:
 
 
 def test_lessons_link_only_what_exists(tmp_path: Path) -> None:
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "31_attention.md").write_text("---\norphan: true\n---\n# 31 · A\n")
     rows = "31_attention | Attention | words\n32_later | Later | more words\n"
-    assert not build(tmp_path, chapter=f"# Chapter\n\n```{{lessons}}\n{rows}```\n")
+    pages = {"chapter": f"# Chapter\n\n```{{lessons}}\n{rows}```\n"}
+    pages |= {"notebooks/31_attention": LESSON, "book/lessons.yml": PLAN}
+    assert not build(tmp_path, **pages)
     page = html(tmp_path, "chapter")
     assert 'href="notebooks/31_attention.html"' in page
     assert "32_later" not in page

@@ -264,3 +264,23 @@ def test_lessons_keep_to_their_budget(book: Path) -> None:
         assert took, f"{path.name} does not report its time"
         assert int(took[1]) * min(float(took[2]), 1) <= 150, path.name
         assert float(took[3]) <= 2.0, path.name
+
+
+def test_every_lesson_says_what_it_takes_and_where_it_leads(book: Path) -> None:
+    for path in sorted((book / "notebooks").glob("*.html")):
+        page = path.read_text(encoding="utf-8")
+        strip = page[page.index('<dl class="mm-strip') : page.index("</dl>")]
+        for term in ("Reading", "Running", "Needs", "Unlocks", "Slides", "To do"):
+            assert f"<dt>{term}</dt>" in strip, f"{path.name}: {term}"
+        first = page[page.index('id="what-you-will-be-able-to-do"') :]
+        outcomes = first[first.index("<ul") : first.index("</ul>")].count("<li>")
+        assert page.count('class="mm-tick"') == outcomes >= 3, path.name
+
+
+def test_cheat_sheets_show_every_lesson(book: Path) -> None:
+    for path in sorted((book / "notebooks").glob("*.html")):
+        [sheet] = (book / "book" / "cheatsheets").glob(f"0{path.name[0]}_*.html")
+        page = sheet.read_text(encoding="utf-8")
+        part = page[page.index(f'id="lesson-{path.name[:2]}"') :].split("</section>")[0]
+        assert f'href="../../notebooks/{path.name}"' in part
+        assert part.count('class="mm-cheat docutils') >= 1, f"{path.name}: no equation"

@@ -1,0 +1,87 @@
+"""Tiny books, to try the book's extension on."""
+
+import io
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+PLAN = "31_attention: {slides: S3.02–S3.16, needs: [], helps: []}\n"
+LESSON = """---
+jupytext: {text_representation: {extension: .md, format_name: myst}}
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+
+# 31 · Attention
+
+## What you will be able to do
+
+- Work out *attention* by hand.
+- Say why there is a $\\sqrt d$.
+
+## The maths
+
+Some words about it.
+
+## Check yourself
+
+::::{admonition} Question 1
+:class: quiz
+
+:::{dropdown} A) this
+**Right.** Yes.
+:::
+
+:::{dropdown} B) that
+**Not this.** No.
+:::
+::::
+
+## Exercise
+
+None.
+"""
+
+
+def build(folder: Path, *, execution: str = "off", **pages: str) -> str:
+    """Build a tiny book and return its warnings.
+
+    Args:
+        folder: empty so far.
+        execution: `nb_execution_mode`.
+        pages: text by name, "notebooks/31_attention"; a name with an ending is just a file.
+    """
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+    (folder / "mmcourse" / "widgets").mkdir(parents=True)
+    (folder / "mmcourse" / "widgets" / "static_host.js").write_text("// host\n")
+    for name, text in pages.items():
+        path = folder / (name if "." in name else f"{name}.md")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    toc = "\n".join(name for name in pages if name != "index" and "." not in name)
+    front = f"# Front\n\n```{{toctree}}\n{toc}\n```\n"
+    (folder / "index.md").write_text(front + pages.get("index", ""), encoding="utf-8")
+    warnings = io.StringIO()
+    options = {
+        "extensions": ["myst_nb", "sphinx_design", "sphinxcontrib.bibtex", "mmcourse_book"],
+        "myst_enable_extensions": ["colon_fence", "dollarmath"],
+        "exclude_patterns": ["**.ipynb", "_build"],
+        "bibtex_bibfiles": [],
+        "suppress_warnings": ["bibtex"],
+        "nb_execution_mode": execution,
+        "nb_execution_raise_on_error": True,
+    }
+    with patch_docutils(None), docutils_namespace():
+        app = Sphinx(
+            folder, None, folder / "_build" / "html", folder / "_build" / "trees", "html",
+            confoverrides=options, status=None, warning=warnings,
+        )  # fmt: skip
+        app.build()
+    return warnings.getvalue()
+
+
+def html(folder: Path, name: str) -> str:
+    return (folder / "_build" / "html" / f"{name}.html").read_text(encoding="utf-8")
