@@ -1,9 +1,9 @@
-"""What a lesson and its sheet ask of people, read from their sources.
+"""What a sheet asks of people, read from its source.
 
-`needs_of` tells how long a lesson takes to read, what it builds on and what its sheet holds.
-`misunderstandings` turns a sheet's bank of wrong answers into sentences: each wrong answer names
-the check that must fail and a phrase of what that check says, so the check's own message is the
-mistake in plain words. No code of a wrong answer leaves this module.
+`questions_of` tells how difficult its questions are and how long they take. `misunderstandings`
+turns its bank of wrong answers into sentences: each wrong answer names the check that must fail
+and a phrase of what that check says, so the check's own message is the mistake in plain words. No
+code of a wrong answer leaves this module.
 """
 
 from __future__ import annotations
@@ -17,13 +17,6 @@ from typing import NamedTuple
 
 from mmcourse.grading.sheet import Cell, Sheet, read_sheet
 
-# Words of text a minute, where some of them want to be thought about; and minutes for each
-# equation on a line of its own and for each figure.
-PACE, EQUATION, FIGURE = 150, 0.5, 0.5
-
-FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-CODE = re.compile(r"^(`{3,})\{?[^\n]*\n.*?^\1[ ]*$", re.DOTALL | re.MULTILINE)
-EQUATIONS = re.compile(r"\$\$.*?\$\$", re.DOTALL)
 TASK = re.compile(r"^\*([A-Z][a-z]+) · (\d+) minutes\.\*", re.MULTILINE)
 POINTER = re.compile(r"\s*\((?:see )?lessons? \d\d[^()]*\)")
 TAIL = re.compile(r"[;,:]? (but )?(got|it gave|yours is|here) …$")
@@ -32,9 +25,9 @@ EXPECT = {"close", "shape", "tensor"}  # checks that are told a name, not a mess
 CRAFT = re.compile(
     r"\bdtype\b|float(16|32|64)|no gradient|reaches no gradient|gradient (still )?(reaches|flows)"
     r"|detach|no_grad|\b(was|were) changed\b|(function|\w+) chang(es|ed) (its|the) "
-    r"(argument|input|list|tensor)|in place|global seed|leave its seed|generator's seed|`generator`|\bdevice\b"
-    r"|must be (a Python )?(float|int|bool|whole number)|return(s)? (a|two|three) "
-    r"(Python|tensor|plain|values|things)|hold bools|a bool tensor",
+    r"(argument|input|list|tensor)|in place|global seed|leave its seed|generator's seed"
+    r"|`generator`|\bdevice\b|must be (a Python )?(float|int|bool|whole number)"
+    r"|return(s)? (a|two|three) (Python|tensor|plain|values|things)|hold bools|a bool tensor",
 )
 SLIP_NAMES = {"detached", "in-place", "float32", "float64", "dtype", "global", "seeded", "device"}
 
@@ -57,53 +50,6 @@ class Mistake(NamedTuple):
     names: tuple[str, ...]
     hidden: bool
     craft: bool
-
-
-class Needs(NamedTuple):
-    """What one lesson asks of a reader and of a learner."""
-
-    number: str
-    title: str
-    read: int
-    before: tuple[str, ...]
-    sentence: str
-    questions: tuple[Question, ...]
-
-    @property
-    def sheet(self) -> int:
-        """Minutes for the whole sheet."""
-        return sum(question.minutes for question in self.questions)
-
-
-def text_of(source: str) -> str:
-    """A lesson without its front matter and its code."""
-    return CODE.sub("\n", FRONT.sub("", source))
-
-
-def reading_minutes(source: str) -> int:
-    """Whole minutes for the text of a lesson, its equations and its figures; its code not."""
-    figures = len(re.findall(r"^\s*show\(", source, re.MULTILINE))
-    text = text_of(source)
-    equations = len(EQUATIONS.findall(text))
-    words = len(re.findall(r"[^\W\d_][\w'’-]*", EQUATIONS.sub(" ", text)))
-    return round(words / PACE + EQUATION * equations + FIGURE * figures)
-
-
-def stated_needs(source: str) -> str:
-    """What "Where this sits" says that a reader needs: its sentences that begin "You need"."""
-    found = re.search(r"^## Where this sits\n(.*?)^## ", text_of(source), re.DOTALL | re.MULTILINE)
-    words = " ".join(found[1].split()) if found else ""
-    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z*(\[$])", words)
-    return " ".join(s for s in sentences if re.match(r"You need\b", s))
-
-
-def named_lessons(sentence: str) -> tuple[str, ...]:
-    """The numbers of the lessons that a sentence names, ranges such as "61 to 65" included."""
-    lowest: set[str] = set()
-    plain = re.sub(r"\[(\d\d)[^\]]*\]\([^)]*\)", r"lesson \1", sentence)
-    for first, last in re.findall(r"\b([1-7]\d)(?: to (?:lesson )?([1-7]\d))?\b", plain):
-        lowest |= {str(n) for n in range(int(first), int(last or first) + 1)}
-    return tuple(sorted(lowest))
 
 
 def questions_of(sheet: Sheet) -> tuple[Question, ...]:
@@ -131,23 +77,6 @@ def questions_of(sheet: Sheet) -> tuple[Question, ...]:
 def sheet_of(path: Path) -> Sheet:
     """A sheet, read once."""
     return read_sheet(path)
-
-
-def needs_of(lesson: Path, sheet: Path) -> Needs:
-    """What a lesson and its sheet ask."""
-    source = lesson.read_text(encoding="utf-8")
-    sentence = stated_needs(source)
-    number = lesson.stem[:2]
-    before = tuple(n for n in named_lessons(sentence) if n < number)
-    title = re.search(r"^# (.+)$", source, re.MULTILINE)
-    return Needs(
-        number=number,
-        title=title[1].strip() if title else lesson.stem,
-        read=reading_minutes(source),
-        before=before,
-        sentence=sentence,
-        questions=questions_of(sheet_of(sheet)),
-    )
 
 
 def strings(source: str) -> Iterator[str]:
