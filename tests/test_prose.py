@@ -53,7 +53,7 @@ def test_decimals_called_settings_stand_in_the_code() -> None:
     """Whoever changes the setting is told that a sentence names it."""
     for lesson in LESSONS:
         code = "\n".join(source for source, _ in code_cells(lesson))
-        literals = {float(n) for n in re.findall(r"(?<![\w.])\d*\.\d+(?:e-?\d+)?", code)}
+        literals = {float(n) for n in re.findall(r"(?<![\w.])\d*\.?\d+(?:e-?\d+)?", code)}
         for piece in ALLOWED.get(lesson.stem[:2], {}).get("setting", []):
             for number in re.findall(r"(?<![\w.])\d+\.\d+", piece):
                 assert float(number) in literals, f"{lesson.name}: no {number} in the code"
@@ -67,7 +67,8 @@ def test_typed_results_are_found(tmp_path) -> None:
     blind = ["$0.91$", "the paper's 93.5 % {cite:p}`a2020b`", "93 % on slide S5.22", "12 pictures"]
     blind += ["`code`", "```\n0.91\n```", "$$\n93 %\n$$", "lesson 31", "CC BY-SA 4.0"]
     quiz = "::::{admonition} Q\n:class: quiz\nIt is 93 %.\n\n:::{dropdown} A\n0.91\n:::\n::::"
-    lesson.write_text("\n\n".join(["# T", *seen, *blind, quiz]), encoding="utf-8")
+    myst = "---\njupytext: {text_representation: {extension: .md, format_name: myst}}\n---\n"
+    lesson.write_text(myst + "\n\n".join(["# T", *seen, *blind, quiz]), encoding="utf-8")
     assert [one.text for one in typed_numbers(lesson)] == seen
     assert len(passages(lesson)) > len(seen)
 

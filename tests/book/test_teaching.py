@@ -119,7 +119,7 @@ def test_misunderstandings_are_told_without_code(tmp_path) -> None:
     whole = html(tmp_path, "page")
     said = plain(whole)
     assert "Question 1 — Halve &lt;it&gt; (easy, 15 min): 3 mistakes" in said
-    assert "A half twice of it, doubled: … is twice x: a half is less Pro" in said
+    assert "A half twice of it, doubled: … is twice x: a half is less Nothing" in said
     assert "Programming rather than ideas in place: the argument was changed: make" in said
     assert "Nothing one: “secret half” (a hidden check)" in said
     assert "of nothing" not in said, "what a hidden check says stays hidden"
