@@ -68,7 +68,7 @@ def build(folder: Path, *, execution: str = "off", **pages: str) -> str:
     options = {
         "extensions": ["myst_nb", "sphinx_design", "sphinxcontrib.bibtex", "mmcourse_book"],
         "myst_enable_extensions": ["colon_fence", "dollarmath"],
-        "exclude_patterns": ["**.ipynb", "_build"],
+        "exclude_patterns": ["**.ipynb", "_build", "solutions"],
         "bibtex_bibfiles": [],
         "suppress_warnings": ["bibtex"],
         "nb_execution_mode": execution,

@@ -5,6 +5,7 @@
 * exercise sheets, which are notebooks but not pages, are offered as downloads;
 * Korean words carry their language, for screen readers and for fonts;
 * `mmcourse_execute` runs several lessons at once;
+* `mmcourse_teaching` counts minutes and lists misunderstandings for instructors;
 * `mmcourse_errata`, `mmcourse_pages` and `mmcourse_style` hold the directives, the check of
   alternative texts, and the look of citations;
 * `mmcourse_lessons` and `mmcourse_cheatsheets` make of the lessons, and of `book/lessons.yml`, the
@@ -25,6 +26,7 @@ import mmcourse_execute
 import mmcourse_lessons
 import mmcourse_pages
 import mmcourse_style
+import mmcourse_teaching
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -180,7 +182,13 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", offer_downloads, priority=400)
     app.connect("html-page-context", on_page, priority=900)
     app.connect("build-finished", finish)
-    for part in (mmcourse_errata, mmcourse_execute, mmcourse_pages, mmcourse_style):
+    for part in (
+        mmcourse_errata,
+        mmcourse_execute,
+        mmcourse_pages,
+        mmcourse_style,
+        mmcourse_teaching,
+    ):
         part.setup(app)
     for part in (mmcourse_lessons, mmcourse_cheatsheets):
         part.setup(app)
