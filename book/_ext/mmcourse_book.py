@@ -6,7 +6,9 @@
 * Korean words carry their language, for screen readers and for fonts;
 * `mmcourse_execute` runs several lessons at once;
 * `mmcourse_errata`, `mmcourse_pages` and `mmcourse_style` hold the directives, the check of
-  alternative texts, and the look of citations.
+  alternative texts, and the look of citations;
+* `mmcourse_ledger`, `mmcourse_figures`, `mmcourse_timings` and `mmcourse_models` make the pages
+  to check the book by.
 """
 
 from __future__ import annotations
@@ -19,14 +21,31 @@ from pathlib import Path
 
 import mmcourse_errata
 import mmcourse_execute
+import mmcourse_figures
+import mmcourse_kept
+import mmcourse_ledger
+import mmcourse_models
 import mmcourse_pages
 import mmcourse_style
+import mmcourse_timings
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
+
+PARTS = (
+    mmcourse_errata,
+    mmcourse_execute,
+    mmcourse_pages,
+    mmcourse_style,
+    mmcourse_kept,
+    mmcourse_figures,
+    mmcourse_ledger,
+    mmcourse_models,
+    mmcourse_timings,
+)
 
 HANGUL = re.compile(
     r"[\uac00-\ud7a3\u3131-\u318e](?:[\uac00-\ud7a3\u3131-\u318e ]*"
@@ -176,6 +195,8 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", offer_downloads, priority=400)
     app.connect("html-page-context", on_page, priority=900)
     app.connect("build-finished", finish)
-    for part in (mmcourse_errata, mmcourse_execute, mmcourse_pages, mmcourse_style):
+    for part in PARTS:
         part.setup(app)
-    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
+    # another `env_version` makes Sphinx read every page once more: what is kept of them changed
+    safe = {"parallel_read_safe": False, "parallel_write_safe": False}
+    return {"version": "1", "env_version": 2, **safe}
