@@ -9,7 +9,9 @@
 * `mmcourse_errata`, `mmcourse_pages` and `mmcourse_style` hold the directives, the check of
   alternative texts, and the look of citations;
 * `mmcourse_lessons` and `mmcourse_cheatsheets` make of the lessons, and of `book/lessons.yml`, the
-  strip under each title, the lists to tick off and the cheat sheets.
+  strip under each title, the lists to tick off and the cheat sheets;
+* `mmcourse_ledger`, `mmcourse_figures`, `mmcourse_timings` and `mmcourse_models` make the pages
+  to check the book by.
 """
 
 from __future__ import annotations
@@ -23,16 +25,36 @@ from pathlib import Path
 import mmcourse_cheatsheets
 import mmcourse_errata
 import mmcourse_execute
+import mmcourse_figures
+import mmcourse_kept
+import mmcourse_ledger
 import mmcourse_lessons
+import mmcourse_models
 import mmcourse_pages
 import mmcourse_style
 import mmcourse_teaching
+import mmcourse_timings
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
+
+PARTS = (
+    mmcourse_errata,
+    mmcourse_execute,
+    mmcourse_pages,
+    mmcourse_style,
+    mmcourse_teaching,
+    mmcourse_lessons,
+    mmcourse_cheatsheets,
+    mmcourse_kept,
+    mmcourse_figures,
+    mmcourse_ledger,
+    mmcourse_models,
+    mmcourse_timings,
+)
 
 HANGUL = re.compile(
     r"[\uac00-\ud7a3\u3131-\u318e](?:[\uac00-\ud7a3\u3131-\u318e ]*"
@@ -182,15 +204,8 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", offer_downloads, priority=400)
     app.connect("html-page-context", on_page, priority=900)
     app.connect("build-finished", finish)
-    for part in (
-        mmcourse_errata,
-        mmcourse_execute,
-        mmcourse_pages,
-        mmcourse_style,
-        mmcourse_teaching,
-    ):
+    for part in PARTS:
         part.setup(app)
-    for part in (mmcourse_lessons, mmcourse_cheatsheets):
-        part.setup(app)
-    # another version makes Sphinx read every page again: count it up when more is collected
-    return {"env_version": 2, "parallel_read_safe": False, "parallel_write_safe": False}
+    # another version makes Sphinx read every page again: count it up when more is kept of them
+    safe = {"parallel_read_safe": False, "parallel_write_safe": False}
+    return {"version": "1", "env_version": 2, **safe}

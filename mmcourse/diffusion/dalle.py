@@ -21,7 +21,10 @@ SPAN = "be whole numbers in 0 … {last}"  # of a message
 
 
 def gumbel_noise(shape: tuple[int, ...], *, generator: torch.Generator) -> Tensor:
-    """Standard Gumbel noise: −log(−log u) for uniform u. Its largest entry picks by softmax."""
+    """Standard Gumbel noise: −log(−log u) for uniform u. Its largest entry picks by softmax.
+
+    Source: Jang et al. 2017, arXiv:1611.01144, equation 1 and its footnote.
+    """
     u = torch.rand(shape, generator=generator, dtype=torch.float64)
     return -(-u.clamp(min=1e-300).log()).log().float()
 
@@ -62,6 +65,8 @@ def kl_to_uniform(logits: LOGITS) -> Float[Tensor, "batch"]:
     """How far the choice of codes is from "all equally likely", summed over the places.
 
     KL = Σ_places ( log K + Σ_k q_k log q_k ),  from 0 to log K at each place, in nats
+
+    Source: Ramesh et al. 2021, arXiv:2102.12092, §2.1 (the uniform prior of the first stage).
     """
     log_q = logits.log_softmax(dim=1)
     each = math.log(logits.shape[1]) + (log_q.exp() * log_q).sum(dim=1)

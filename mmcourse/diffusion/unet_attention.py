@@ -104,6 +104,8 @@ class ReadingBlock(nn.Module):
     """Look at the picture, read the words, think: three pre-LN branches with residuals.
 
     x ← x + attn₁(LN(x));   x ← x + attn₂(LN(x), context);   x ← x + ff(LN(x))
+
+    Source: as `SpatialTransformer`.
     """
 
     def __init__(self, width: int, num_heads: int, context_dim: int) -> None:

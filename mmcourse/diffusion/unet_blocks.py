@@ -57,6 +57,8 @@ class TimeMLP(nn.Module):
     """Two layers that turn the waves into what the ResNet blocks listen to.
 
     t ↦ W₂ · silu(W₁ t)
+
+    Source: the published code of Ho et al. 2020, arXiv:2006.11239.
     """
 
     def __init__(self, embed_dim: int, width: int) -> None:
@@ -121,6 +123,8 @@ class SelfAttention2d(nn.Module):
     x ↦ x + W_o · attention(W_q n, W_k n, W_v n),  n = groupnorm(x)
 
     It takes a context too, which it does not use: whatever stands in its place may.
+
+    Source: Ho et al. 2020, arXiv:2006.11239, appendix B.
     """
 
     def __init__(

@@ -51,6 +51,9 @@ def perplexity(indices: Int[Tensor, "*any"], num_codes: int) -> float:
 
     Raises:
         ValueError: there is no index, or one outside 0 … num_codes − 1.
+
+    Source: the exponential of Shannon's entropy; logged so by the published code of
+        van den Oord et al. 2017, arXiv:1711.00937.
     """
     if indices.numel() == 0 or int(indices.min()) < 0 or int(indices.max()) >= num_codes:
         raise ValueError(f"indices must lie in 0 … {num_codes - 1} and be at least one")

@@ -17,6 +17,8 @@ class Invertible(nn.Module):
 
     `forward` maps data towards noise and also says how much it stretches space;
     `inverse` maps noise towards data.
+
+    Source: as `Flow`.
     """
 
     def forward(self, x: X) -> tuple[Tensor, PER_ITEM]:

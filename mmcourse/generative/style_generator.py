@@ -173,6 +173,8 @@ class Finish(nn.Module):
 
     a, one number for each channel, and b start at 0: noise and bias have to be learned. So has
     the style: A's own bias starts at 0, and 1 + scale at about 1.
+
+    Source: as `StyleGenerator`.
     """
 
     def __init__(self, width: int, style_dim: int) -> None:

@@ -71,6 +71,8 @@ def coordination_loss(
     Raises:
         ValueError: fewer than two modalities, a mask that does not fit, or an observation with
             every modality missing.
+
+    Source: as `ranking_loss`.
     """
     check_present(present, *embeddings.shape[:2])
     if embeddings.shape[1] < 2:

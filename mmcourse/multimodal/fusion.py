@@ -195,6 +195,8 @@ class EarlyFusion(nn.Module):
 
     Raises:
         ValueError: no modality, or a size below 1.
+
+    Source: as `early_fusion`.
     """
 
     def __init__(self, dims: Sequence[int], classes: int, *, width: int = 64) -> None:
@@ -212,6 +214,8 @@ class LateFusion(nn.Module):
 
     Args:
         dims, classes, width: as in `EarlyFusion`, with the same errors.
+
+    Source: as `late_fusion`.
     """
 
     def __init__(self, dims: Sequence[int], classes: int, *, width: int = 64) -> None:
@@ -238,6 +242,8 @@ class GatedFusion(nn.Module):
 
     Args:
         dims, classes, width: as in `EarlyFusion`, with the same errors; `width` is also that of z.
+
+    Source: as `gated_fusion`.
     """
 
     def __init__(self, dims: Sequence[int], classes: int, *, width: int = 64) -> None:

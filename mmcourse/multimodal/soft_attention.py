@@ -130,6 +130,8 @@ def attention_centres(weights: WEIGHTS, grid: tuple[int, int]) -> Float[Tensor, 
 
     Raises:
         ValueError: a grid with another number of cells.
+
+    Source: none; the centre of mass of α.
     """
     rows, columns = grid
     if weights.ndim != 3 or rows * columns != weights.shape[2]:

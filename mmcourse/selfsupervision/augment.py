@@ -139,6 +139,8 @@ def gaussian_blur(images: IMAGES, sigma: EACH, radius: int | None = None) -> IMA
 
     Raises:
         ValueError: a sigma that is not positive, or a radius that the picture cannot mirror.
+
+    Source: Chen et al. 2020, arXiv:2002.05709, appendix A.
     """
     check_images(images, None)
     height, width = images.shape[2:]

@@ -109,6 +109,8 @@ def color_jitter(
         amounts: of brightness, contrast, saturation (factors) and hue (turns), a picture.
         order: which of the four comes first, second, third, fourth: a permutation a picture.
         additive: brightness is added, not multiplied, as in SimCLR v1.
+
+    Source: Chen et al. 2020, arXiv:2002.05709, appendix A.
     """
     check_images(images)
     if order.shape != (len(images), 4) or amounts.shape != order.shape:
@@ -149,6 +151,8 @@ def jitter_amounts(
 
     Raises:
         ValueError: a negative amount, or a hue above 0.5, which would pass its opposite.
+
+    Source: Chen et al. 2020, arXiv:2002.05709, appendix A.
     """
     wide = strength if isinstance(strength, tuple) else [strength * k for k in WIDEST]
     spread = torch.tensor(wide)

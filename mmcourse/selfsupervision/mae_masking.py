@@ -69,7 +69,10 @@ def unshuffle(
     mask_token: Float[Tensor, "width"],
     ids_restore: Int[Tensor, "batch patches"],
 ) -> Float[Tensor, "batch patches width"]:
-    """The kept tokens at their places in the picture, and the mask token at all others."""
+    """The kept tokens at their places in the picture, and the mask token at all others.
+
+    Source: He et al. 2022, arXiv:2111.06377, §3 ("Simple implementation").
+    """
     count, patches = ids_restore.shape
     missing = mask_token.to(kept.dtype).expand(count, patches - kept.shape[1], -1)
     return take(torch.cat([kept, missing], dim=1), ids_restore)  # (batch, patches, width)

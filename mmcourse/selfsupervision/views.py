@@ -101,6 +101,8 @@ def two_views(
         images: in [-1, 1].
         generator: on the CPU.
         policy: as in `random_view`.
+
+    Source: Chen et al. 2020, arXiv:2002.05709, §2.1.
     """
     first, second = random_view(torch.cat([images, images]), generator=generator, **policy).chunk(2)
     return first, second

@@ -91,6 +91,8 @@ def causal_mask(
 
     Raises:
         ValueError: unless 1 ≤ num_queries ≤ num_keys.
+
+    Source: Vaswani et al. 2017, arXiv:1706.03762, §3.2.3.
     """
     num_keys = num_queries if num_keys is None else num_keys
     if not 1 <= num_queries <= num_keys:

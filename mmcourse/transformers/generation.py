@@ -16,6 +16,8 @@ def scale_by_temperature(logits: LOGITS, temperature: float) -> LOGITS:
 
     Raises:
         ValueError: if the temperature is not positive.
+
+    Source: Hinton, Vinyals & Dean 2015, arXiv:1503.02531, equation 1.
     """
     if not 0.0 < temperature < float("inf"):
         raise ValueError(f"temperature must be positive and finite, got {temperature}")

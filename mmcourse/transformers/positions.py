@@ -10,6 +10,8 @@ def wave_frequencies(embed_dim: int) -> Float[Tensor, "pairs"]:
 
     Raises:
         ValueError: if `embed_dim` is odd or below 2.
+
+    Source: as `sinusoidal_positions`.
     """
     if embed_dim < 2 or embed_dim % 2:
         raise ValueError(f"embed_dim must be even and at least 2, got {embed_dim}")

@@ -104,6 +104,8 @@ def caption_log_likelihood(
 
     Raises:
         ValueError: the two do not belong together.
+
+    Source: as `caption_loss`.
     """
     if logits.shape[:-1] != ids.shape:
         raise ValueError(f"logits must be {tuple(ids.shape)} + (vocabulary,), got {logits.shape}")

@@ -88,6 +88,8 @@ def retrieval_ranks(queries: VECTORS, items: VECTORS) -> Int[Tensor, " rows"]:
 
     Raises:
         ValueError: different shapes, or no row.
+
+    Source: none; the definition of recall at k, with a rule for ties.
     """
     if queries.shape != items.shape or queries.ndim != 2 or not len(queries):
         shapes = f"{tuple(queries.shape)} and {tuple(items.shape)}"

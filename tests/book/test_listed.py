@@ -1,0 +1,151 @@
+"""The lists of all figures and of all timings: on tiny books, and in the whole one."""
+
+import importlib
+import platform
+import re
+import sys
+from html import unescape
+from pathlib import Path
+
+import pytest
+from book.test_extension import build, html
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+figures = importlib.import_module("mmcourse_figures")
+kept = importlib.import_module("mmcourse_kept")
+
+PICTURE = (
+    '<figure class="mm-figure"><img src="data:image/png;base64,AA==" alt="{alt}"></figure>\n\n'
+)
+FIGURES = (
+    "---\norphan: true\n---\n# 31 · Waves\n\n## Where this sits\n\nSlides S3.02 to S3.04.\n\n"
+    "## The idea\n\n" + PICTURE.format(alt="A wave that rises without end. And a second.") +
+    "## The seminar's figure, computed\n\nHere it is.\n\n"
+    + PICTURE.format(alt="Two waves &amp; a hill, vs. none.")
+    + "Slide S3.26 shows figure 2 of the paper.\n\n"
+    + PICTURE.format(alt="Three waves in a row.")
+    + "### One more thing\n\nNothing of the kind.\n\n"
+    + PICTURE.format(alt="Four waves in a row.")
+)  # fmt: skip
+INDEX = "# Figures\n\n```{figure-count}\n```\n\n## Three\n\n```{figure-index} 3\n```\n\n"
+INDEX += "## By slide\n\n```{slide-index}\n```\n"
+
+
+def add_lesson(folder: Path, text: str, number: int = 31) -> None:
+    """Put a lesson beside the tiny book's pages."""
+    (folder / "notebooks").mkdir(exist_ok=True)
+    (folder / "notebooks" / f"{number}_waves.md").write_text(text, encoding="utf-8")
+
+
+def test_figures_are_listed_with_what_they_compute(tmp_path: Path) -> None:
+    add_lesson(tmp_path, FIGURES)
+    assert build(tmp_path, figures=INDEX) == ""
+    page = unescape(html(tmp_path, "figures"))
+    assert "4 figures in 1 lessons; 2 carry a star, for 4 slides." in page
+    assert 'href="notebooks/31_waves.html#figure-31-1">A wave that rises without end.</a>' in page
+    assert "Two waves & a hill, vs. none." in page
+    assert "★ S3.02–S3.04" in page
+    assert "★ S3.26, figure 2 of the paper" in page
+    assert page.count("★") == 2
+    assert re.search(r"S3\.26.{,200}?#figure-31-3\">lesson 31, figure 3", page, re.DOTALL)
+    lesson = html(tmp_path, "notebooks/31_waves")
+    for number in range(1, 5):
+        assert lesson.count(f'<figure id="figure-31-{number}"') == 1
+
+
+def test_a_chapter_without_its_list_of_figures_is_refused(tmp_path: Path) -> None:
+    add_lesson(tmp_path, FIGURES)
+    said = build(tmp_path, figures=INDEX.replace("{figure-index} 3", "{figure-index} 4"))
+    assert "notebooks/31_waves: no page says {figure-index} 3" in said
+
+
+def test_a_lesson_without_time_or_the_seminars_figure_is_refused(tmp_path: Path) -> None:
+    text = FIGURES.replace("Slide", "Picture").replace("S3.", "S").replace("figure 2", "figure")
+    add_lesson(tmp_path, text)
+    said = build(tmp_path, execution="cache", start="# Start\n")
+    assert "the lesson's timer printed nothing" in said
+    assert "nothing under 'The seminar's figure, computed' stands after words that name" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("A wave that rises slowly. Two.", "A wave that rises slowly."),
+        ("Style mixing. Three by three.", "Style mixing. Three by three."),
+        ("Left: a vs. B, and then more. Right: c.", "Left: a vs. B, and then more."),
+        ("A loss of 0.5 at most, v. low. Then.", "A loss of 0.5 at most, v. low."),
+        ("No stop at all", "No stop at all"),
+        ("Accuracy by share. one: 1", "Accuracy by share. one: 1"),
+        ("Accuracy over the share. one: 1", "Accuracy over the share."),
+        ("Left: eight points and an a. Right: " + "a, " * 60, "Left: eight points and an a"),
+        ("One machine in four modalities: " + "a, " * 60, "One machine in four modalities"),
+        ("word " * 60, "word " * 23 + "word …"),
+    ],
+)
+def test_the_first_sentence(text: str, first: str) -> None:
+    assert figures.first_sentence(text) == first
+
+
+def test_ranges_of_slides_are_written_out() -> None:
+    assert kept.each_slide("S7.19 to S7.21, S7.21 and S6.01.") == [
+        "S7.19",
+        "S7.20",
+        "S7.21",
+        "S6.01",
+    ]
+
+
+REPORT = """---
+orphan: true
+---
+# {number} · Waves
+
+```text
+This lesson took {wall} s ({cpu} CPU seconds at 0.50 times the usual pace) and at
+most 1.5 GB of memory
+with torch 2.14.1+cu130, 1 threads, device cpu.
+```
+"""
+
+
+def test_timings_are_collected(tmp_path: Path) -> None:
+    for number, cpu in ((31, 40), (32, 300)):
+        text = REPORT.format(number=number, wall=cpu + 10, cpu=cpu)
+        add_lesson(tmp_path, text, number)
+    page = "# Times\n\n```{timings}\n```\n\n```{environment}\n```\n"
+    assert build(tmp_path, times=page) == ""
+    cells = re.findall(r"<p>(.*?)</p></td>", html(tmp_path, "times"))
+    plain = [re.sub(r"<[^>]+>", "", cell) for cell in cells]
+    assert plain[1:6] == ["40", "0.50", "20", "50", "1.5"]
+    total, mean = plain.index("All together"), plain.index("Mean")
+    assert plain[total + 1 : total + 6] == ["340", "–", "170", "360", "at most 1.5"]
+    assert plain[mean + 1 : mean + 6] == ["170", "0.50", "85", "180", "1.5"]
+    assert "1 of 2 lessons keep to 120 CPU seconds" in html(tmp_path, "times")
+    assert "the longest takes 150, and the mean is 85" in html(tmp_path, "times")
+    assert platform.python_version() in plain
+    if len(platform.node()) > 3:
+        assert platform.node() not in html(tmp_path, "times")
+
+
+def lessons(book: Path) -> list[Path]:
+    return sorted((book / "notebooks").glob("*.html"))
+
+
+def test_the_page_lists_every_figure(book: Path) -> None:
+    page = (book / "book" / "figures.html").read_text(encoding="utf-8")
+    for lesson in lessons(book):
+        here = re.findall(r'<figure[^>]* class="mm-figure"', lesson.read_text(encoding="utf-8"))
+        links = re.findall(rf'<li><p><a [^>]*{lesson.name}#figure-\d\d-\d+"[^>]*>([^<]+)', page)
+        assert len(here) == len(links) > 0, lesson.name
+        assert all(len(text.split()) >= 3 for text in links), lesson.name
+
+
+def test_the_page_lists_the_time_of_every_lesson(book: Path) -> None:
+    page = (book / "book" / "timings.html").read_text(encoding="utf-8")
+    for lesson in lessons(book):
+        took = re.search(r"\((\d+) CPU seconds", lesson.read_text(encoding="utf-8"))
+        assert took, lesson.name
+        row = rf"{lesson.name}\".{{,200}}?<td><p>{int(took[1]):,}</p></td>"
+        assert re.search(row, page, re.DOTALL), lesson.name
