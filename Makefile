@@ -34,13 +34,12 @@ endif
 	@touch $@
 
 # ---- what people use ----
+# (Neither makes sheets anew: what a learner has filled in stays. `make release` does.)
 book: .venv/run
-	$(BIN)/mmcourse release
 	$(BIN)/jupyter-book build . --toc book/_toc.yml -W --keep-going
 	@echo "The book: file://$(CURDIR)/$(BOOK)"
 
 lab: .venv/run
-	$(BIN)/mmcourse release
 	$(BIN)/jupyter lab --ServerApp.root_dir=.
 
 # the book for offline use and for paper, in dist/
