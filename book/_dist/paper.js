@@ -86,7 +86,7 @@
         targets.add(id);
         link.setAttribute("href", `#${mark(name, id)}`);
       } else if (page) {
-        link.href = `${here}${id ? mark(page, id) : ""}?${page}`;
+        link.setAttribute("href", `${here}${id ? mark(page, id) : ""}?${page}`);
       } else {
         link.removeAttribute("href");
       }
