@@ -1,5 +1,5 @@
 # Two commands for a newcomer: `make book` and `make test`. Each makes what it needs.
-# Others: lab, check (the quick part), lock, release, grade, clean.
+# Others: lab, dist (zip and PDF), check (the quick part), lock, newest, release, grade, clean.
 
 PYTHON ?= python3
 SHELL  := /bin/bash
@@ -17,7 +17,7 @@ else
 install = $(BIN)/uv pip install -q --python $(BIN)/python -r $(1)
 endif
 
-.PHONY: book lab test check lock release grade clean bench
+.PHONY: book lab dist test check lock newest release grade clean bench
 
 # ---- the environment: made when missing, made again when its lock changed ----
 .venv/run: requirements.txt pyproject.toml
@@ -42,6 +42,11 @@ book: .venv/run
 lab: .venv/run
 	$(BIN)/jupyter lab --ServerApp.root_dir=.
 
+# the book for offline use and for paper, in dist/
+dist: .venv/test book
+	$(BIN)/uv build -q --wheel --out-dir _build/wheel
+	$(BIN)/python book/_dist
+
 grade: .venv/run
 	$(BIN)/mmcourse grade $(SUBMISSIONS) --out reports
 
@@ -49,6 +54,7 @@ grade: .venv/run
 check: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/pyright
 	$(BIN)/mmcourse release --check
 	$(BIN)/pytest -q -m "not browser and not notebook and not slow"
@@ -56,6 +62,7 @@ check: .venv/test
 test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/pyright
 	$(BIN)/mmcourse release --check
 	$(BIN)/jupyter-book build . --toc book/_toc.yml -W --keep-going
@@ -69,6 +76,16 @@ lock: .venv/run
 	  pyproject.toml -o requirements-test.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-annotate \
 	  -c requirements-test.txt pyproject.toml -o requirements.txt
+
+# the locks of the newest releases of everything, for `make test` after it: never to be committed
+newest: .venv/run
+	mkdir -p _build/newest
+	sed -E '/"(jupyter-book|sphinx|sphinx-book-theme)==/! s/==[^"]*"/"/' pyproject.toml > _build/newest/pyproject.toml
+	cp README.md LICENSE _build/newest
+	$(BIN)/uv pip compile -q --universal --upgrade --no-annotate --all-extras \
+	  _build/newest/pyproject.toml -o requirements-test.txt
+	$(BIN)/uv pip compile -q --universal --upgrade --no-annotate \
+	  -c requirements-test.txt _build/newest/pyproject.toml -o requirements.txt
 
 release: .venv/run
 	$(BIN)/mmcourse release

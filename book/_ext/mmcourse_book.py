@@ -6,6 +6,7 @@
 * Korean words carry their language, for screen readers and for fonts;
 * `mmcourse_execute` runs several lessons at once;
 * `mmcourse_teaching` counts minutes and lists misunderstandings for instructors;
+* `mmcourse_launch` offers the notebooks on Colab, Binder and JupyterHub, and for download;
 * `mmcourse_errata`, `mmcourse_pages` and `mmcourse_style` hold the directives, the check of
   alternative texts, and the look of citations;
 * `mmcourse_lessons` and `mmcourse_cheatsheets` make of the lessons, and of `book/lessons.yml`, the
@@ -27,6 +28,7 @@ import mmcourse_errata
 import mmcourse_execute
 import mmcourse_figures
 import mmcourse_kept
+import mmcourse_launch
 import mmcourse_ledger
 import mmcourse_lessons
 import mmcourse_models
@@ -44,6 +46,7 @@ logger = logging.getLogger(__name__)
 PARTS = (
     mmcourse_errata,
     mmcourse_execute,
+    mmcourse_launch,
     mmcourse_pages,
     mmcourse_style,
     mmcourse_teaching,

@@ -1,7 +1,8 @@
 """From the sources to what a learner opens: sheets without solutions, paired lessons.
 
     solutions/NN_slug.md  →  exercises/NN_slug.ipynb   (solutions, hidden checks, bank removed)
-    notebooks/NN_slug.md  →  notebooks/NN_slug.ipynb   (the same notebook, without outputs)
+    notebooks/NN_slug.md  →  notebooks/NN_slug.ipynb   (the same notebook, without outputs, after
+                                                        a cell for Colab and Binder: `launch`)
 
 Releasing twice gives identical files.
 """
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmcourse.grading.launch import TAG, launch_cell, published
 from mmcourse.grading.sheet import (
     BEGIN,
     END,
@@ -164,12 +166,18 @@ def _cell(sheet: Sheet, cell: Cell, name: str, solved: bool) -> Any:
 
 
 def paired_notebook(path: Path) -> Any:
-    """A lesson's text notebook as .ipynb without outputs, with ids that follow the content."""
+    """A lesson's text notebook as .ipynb without outputs, with ids that follow the content.
+
+    Raises:
+        SheetError: the text holds the cell that belongs to the .ipynb alone.
+    """
     from nbformat import v4
 
     text = read_notebook(path)
+    if any(TAG in cell.metadata.get("tags", []) for cell in text.cells):
+        raise SheetError(f"{path}: take out the cell tagged `{TAG}`: only the .ipynb has it")
     seen: Counter[str] = Counter()
-    cells = []
+    cells = [launch_cell(published(path.parents[1]))]
     for cell in text.cells:
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
         seen[digest] += 1
