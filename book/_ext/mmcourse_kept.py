@@ -33,7 +33,7 @@ SITS = "Where this sits"
 FEW = 4  # slides
 SLIDES = re.compile(r"S([1-7])\.(\d\d)(?: to S?(?:\1\.)?(\d\d))?")
 IN_PAPER = re.compile(
-    r"(?:\b[A-Z]\w+[’']s |\bthe paper[’']s )?\b[Ff]ig(?:ure|\.) \d+[a-z]?\b(?: of the paper)?"
+    r"(?:\b[A-Z]\w+[’']s |\bthe paper[’']s )?\b[Ff](?:igure|ig\.) \d+[a-z]?\b(?: of the paper)?"
 )
 
 
