@@ -8,26 +8,10 @@ from pathlib import Path
 
 import pytest
 from browser import launch, open_page, violations
+from pages import LESSONS, NAMES, PICTURE, READY
 from playwright.sync_api import Browser, Locator, Page
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.browser
-
-SOURCES = sorted((ROOT / "book").rglob("*.md")) + sorted((ROOT / "notebooks").glob("*.md"))
-NAMES = [p.relative_to(ROOT).with_suffix("").as_posix() for p in SOURCES]
-NAMES += ["search"]
-LESSONS = [name for name in NAMES if name.startswith("notebooks/")]
-
-# Waits for whatever the page does at its start: maths, widgets.
-READY = """async () => {
-  if (window.MathJax?.startup?.promise) await window.MathJax.startup.promise;
-  await new Promise((done) => setTimeout(done, 150));
-}"""
-# What can be seen of a widget, without its controls and its sentence.
-PICTURE = """(root) => {
-  const parts = [...root.querySelectorAll("canvas, svg, ol, table, .mm-tokens, .mm-line")];
-  return parts.map((e) => e.tagName === "CANVAS" ? e.toDataURL() : e.outerHTML).join("|");
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +50,26 @@ ONE_OF_EACH = """() => {
 }"""
 
 
+# Formulas of which a part cannot be scrolled into their box.
+LOST = """() => [...document.querySelectorAll(".bd-article div.math")].filter((box) => {
+  const drawn = box.querySelector("svg").getBoundingClientRect().width;
+  return drawn > box.clientWidth + 2 && box.scrollWidth < drawn - 2;
+}).length"""
+
+
 def check_access(page: Page) -> None:
     """Nothing is wrong but perhaps the colours, and nothing sticks out sideways."""
     lines = violations(page, contrast=False)
     assert not lines, "\n".join(lines)
     wide, room = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert wide <= room, f"the page is {wide} px wide in a window of {room} px"
+
+
+def check_maths(page: Page) -> None:
+    """Every formula is set, without an error, and can be read to its end."""
+    assert page.locator(".bd-article .math:not(:has(svg))").count() == 0
+    assert page.locator("mjx-merror, [data-mml-node=merror]").count() == 0
+    assert page.evaluate(LOST) == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,6 +88,8 @@ def test_page_from_a_file(browser: Browser, book: Path, name: str) -> None:
         page.set_viewport_size({"width": 390, "height": 844})
         page.evaluate(READY)
         check_access(page)
+        check_maths(page)
+        assert name not in LESSONS or page.locator(".bd-article .math").count() > 0
 
 
 @pytest.mark.parametrize("width", [1400, 390])
@@ -155,29 +155,6 @@ def test_search_answers_without_a_server(browser: Browser, book: Path) -> None:
     with open_page(browser, address) as page:
         page.wait_for_selector("#search-results li a")
         assert "Attention" in page.inner_text("#search-results")
-
-
-def test_maths_is_set(browser: Browser, book: Path) -> None:
-    for name in LESSONS:
-        with open_page(browser, (book / f"{name}.html").as_uri()) as page:
-            page.evaluate(READY)
-            assert page.locator(".bd-article .math").count() > 0, name
-            assert page.locator(".bd-article .math:not(:has(svg))").count() == 0, name
-            assert page.locator("mjx-merror, [data-mml-node=merror]").count() == 0, name
-
-
-def test_long_equations_can_be_reached_on_a_phone(browser: Browser, book: Path) -> None:
-    """Whatever of a formula lies outside its box can be scrolled into it."""
-    for name in LESSONS:
-        with open_page(browser, (book / f"{name}.html").as_uri(), width=390) as page:
-            page.evaluate(READY)
-            lost = page.evaluate(
-                """() => [...document.querySelectorAll(".bd-article div.math")].filter((box) => {
-                  const drawn = box.querySelector("svg").getBoundingClientRect().width;
-                  return drawn > box.clientWidth + 2 && box.scrollWidth < drawn - 2;
-                }).length"""
-            )
-            assert lost == 0, name
 
 
 def test_the_errata_page_sets_its_maths(browser: Browser, book: Path) -> None:
