@@ -7,23 +7,21 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
-PLAN = "31_attention: {slides: S3.02–S3.16, needs: [], helps: []}\n"
-LESSON = """---
-jupytext: {text_representation: {extension: .md, format_name: myst}}
-kernelspec: {display_name: Python 3, language: python, name: python3}
----
 
-# 31 · Attention
+def plan(*names: str) -> str:
+    """A plan of lessons that need nothing, for `build(…, **{"book/lessons.yml": plan(…)})`."""
+    return "".join(f"{name}: {{slides: S3.02–S3.16, needs: [], helps: []}}\n" for name in names)
 
+
+PLAN = plan("31_attention")
+# What no lesson may lack.
+OUTCOMES = """
 ## What you will be able to do
 
 - Work out *attention* by hand.
 - Say why there is a $\\sqrt d$.
-
-## The maths
-
-Some words about it.
-
+"""
+QUIZ = """
 ## Check yourself
 
 ::::{admonition} Question 1
@@ -37,11 +35,16 @@ Some words about it.
 **Not this.** No.
 :::
 ::::
-
-## Exercise
-
-None.
 """
+HEAD = """---
+jupytext: {text_representation: {extension: .md, format_name: myst}}
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+
+# 31 · Attention
+"""
+MATHS = "\n## The maths\n\nSome words about it.\n"
+LESSON = HEAD + OUTCOMES + MATHS + QUIZ + "\n## Exercise\n\nNone.\n"
 
 
 def build(folder: Path, *, execution: str = "off", **pages: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from html import unescape
 
 from docutils import nodes
+from mmcourse_plan import LESSON
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -21,7 +22,6 @@ from sphinx.util.docutils import SphinxDirective
 
 logger = logging.getLogger(__name__)
 
-LESSON = re.compile(r"notebooks/(\d\d)_\w+")
 FIGURE = re.compile(r'<figure class="mm-figure"[^>]*>\s*<img [^>]*?alt="([^"]*)"')
 TIMER = re.compile(
     r"This lesson took (?P<wall>\d+) s \((?P<cpu>\d+) CPU seconds at (?P<pace>[\d.]+) times the "
@@ -213,12 +213,8 @@ def collect(app: Sphinx, doctree: nodes.document) -> None:
     lesson = Lesson(figures_of(doctree, match[1]), timing_of(doctree))
     complete(doctree, lesson.figures)
     kept(app.env).lessons[docname] = lesson
-    if app.config.nb_execution_mode == "off":
-        return
-    if not lesson.timing:
-        logger.warning("the lesson's timer printed nothing: end it with timer.report()",
-                       location=docname)  # fmt: skip
-    if not any(figure.star for figure in lesson.figures):
+    executed = app.config.nb_execution_mode != "off"
+    if executed and not any(figure.star for figure in lesson.figures):
         logger.warning(
             "nothing under '%s' stands after words that name a slide or a paper's figure",
             STAR,

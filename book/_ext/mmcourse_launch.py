@@ -29,7 +29,9 @@ def checked(root: Path, name: str, form: re.Pattern[str], example: str) -> str:
 
 
 def set_buttons(app: Sphinx, config) -> None:
-    """Fill in the theme's options."""
+    """Fill in the theme's options, of the one theme that has them."""
+    if config.html_theme != "sphinx_book_theme":
+        return
     root = Path(app.srcdir)
     example = "https://github.com/NAME/mmcourse"
     repository = checked(root, "repository", REPOSITORY, example)

@@ -11,13 +11,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
 from docutils import nodes
 from mmcourse_errata import without_names
+from mmcourse_kept import timing_of
 from mmcourse_pages import cheat_page, page_link
 from mmcourse_plan import LESSON, PLAN, Entry, Plan, read_plan
 from sphinx import addnodes
@@ -28,7 +28,6 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 WORDS_A_MINUTE = 200  # of a technical text; code is counted apart
-TIMED = re.compile(r"This lesson took (\d+) s .* at\s+most ([\d.]+) GB", re.DOTALL)
 OUTCOMES, QUIZ, NOW = "What you will be able to do", "Check yourself", "What you can do now"
 
 
@@ -85,10 +84,10 @@ def reading(doctree: nodes.document) -> str:
 
 def running(doctree: nodes.document) -> str | None:
     """Say what running the lesson took when this page was made, or None."""
-    for block in doctree.findall(nodes.literal_block):
-        if found := TIMED.search(block.astext()):
-            return f"{found[1]} s when this page was made, at most {found[2]} GB of memory"
-    return None
+    took = timing_of(doctree)
+    if not took:
+        return None
+    return f"{took['wall']} s when this page was made, at most {took['memory']} GB of memory"
 
 
 # ---- the strip -----------------------------------------------------------------------------------

@@ -160,7 +160,9 @@ def test_bookmarks_and_page_numbers(pdf) -> None:
     assert re.search(rf"31 · Attention ?{start}\b", words(pdf.pages[1]))
     assert "A small book" in words(pdf.pages[0])
     assert pdf.metadata.title == "A small book"
-    assert {(round(p.mediabox.width), round(p.mediabox.height)) for p in pdf.pages} == {(595, 842)}
+    for page in pdf.pages:  # A4, which Chromium's versions round to points in their own ways
+        assert abs(page.mediabox.width - 595.28) < 1
+        assert abs(page.mediabox.height - 841.89) < 1.2
 
 
 @pytest.mark.browser

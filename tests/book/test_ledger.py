@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from book.test_extension import build, html
+from tiny_book import OUTCOMES, QUIZ, build, html, plan
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -69,7 +69,8 @@ def test_something_else():
 '''
 WITHOUT_HILL = TEST.replace("import hill, wave", "import deep, wave").replace("hill(t", "deep(t")
 INIT = "from mmcourse.transformers.waves import deep, hill, wave\n"
-LESSON = """---
+LESSON = (
+    """---
 orphan: true
 jupytext: {text_representation: {extension: .md, format_name: myst}}
 kernelspec: {display_name: Python 3, language: python, name: python3}
@@ -83,6 +84,9 @@ from mmcourse.transformers import wave
 show_source(wave)
 ```
 """
+    + OUTCOMES
+    + QUIZ
+)
 
 
 def small_project(folder: Path, code: str = CODE, test: str = TEST) -> str:
@@ -96,7 +100,8 @@ def small_project(folder: Path, code: str = CODE, test: str = TEST) -> str:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    return build(folder, ledger="# Ledger\n\n```{ledger}\n```\n")
+    pages = {"ledger": "# Ledger\n\n```{ledger}\n```\n", "book/lessons.yml": plan("31_waves")}
+    return build(folder, **pages)
 
 
 def test_the_ledger_names_source_code_lesson_and_tests(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from book.test_extension import build, html
+from tiny_book import build, html
 
 ROOT = Path(__file__).parents[2]
 

@@ -132,25 +132,50 @@ def test_presets(show, make: Any) -> None:
 # ---- accessibility, themes, small windows ----
 
 
-def check(widget: Locator, width: int) -> None:
-    """Axe finds nothing, and nothing leaves the window."""
-    assert violations(widget.page, "main") == []
+def dress(widget: Locator, theme: str) -> None:
+    """Change the theme of the page under way."""
+    widget.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    widget.evaluate(
+        "(node, theme) => { for (const name of ['theme', 'mode'])"
+        " document.documentElement.dataset[name] = theme; }",
+        theme,
+    )
+    widget.page.wait_for_timeout(100)
+
+
+def fits(widget: Locator, width: int) -> None:
+    """Nothing leaves the window."""
     assert widget.evaluate("document.documentElement.scrollWidth") <= width
     assert widget.evaluate(OUTSIDE) == []
 
 
+def check(widget: Locator, width: int) -> None:
+    """Axe finds nothing, and nothing leaves the window."""
+    assert violations(widget.page, "main") == []
+    fits(widget, width)
+
+
 @every
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_accessible_and_within_the_window(show, make: Any, theme: str, width: int) -> None:
-    with show(make, theme, width=width) as widget:
-        check(widget, width)
-        buttons(widget).last.click()
-        expect(buttons(widget).last).to_have_attribute("aria-pressed", "true")
-        # The focus on something that shows it: a word of a line of words, else a button.
-        words = widget.get_by_role("toolbar").get_by_role("button")
-        (words.nth(1) if words.count() else buttons(widget).last).focus()
-        check(widget, width)
+def test_accessible_and_within_the_window(show, make: Any) -> None:
+    """As it starts and after its last preset: light and dark, and in every width."""
+    with show(make) as widget:
+        for pressed in (False, True):
+            if pressed:
+                buttons(widget).last.click()
+                expect(buttons(widget).last).to_have_attribute("aria-pressed", "true")
+                # The focus on something that shows it: a word of a line of words, else a button.
+                words = widget.get_by_role("toolbar").get_by_role("button")
+                (words.nth(1) if words.count() else buttons(widget).last).focus()
+            for theme in ("light", "dark"):
+                dress(widget, theme)
+                assert violations(widget.page, "main", contrast=True) == []
+            for width in (1280, 390, 320):
+                widget.page.set_viewport_size({"width": width, "height": 900})
+                widget.page.wait_for_timeout(100)
+                fits(widget, width)
+                if width != 390:
+                    assert violations(widget.page, "main", contrast=False) == []
+            widget.page.set_viewport_size({"width": 1280, "height": 900})
 
 
 @every
@@ -160,13 +185,62 @@ def test_it_follows_the_theme_of_the_page(show, make: Any) -> None:
         dark = widget.evaluate(PICTURES), widget.screenshot()
     with show(make) as widget:
         light = widget.evaluate(PICTURES), widget.screenshot()
-        widget.evaluate(
-            "for (const name of ['theme', 'mode']) document.documentElement.dataset[name] = 'dark'"
-        )
-        widget.page.wait_for_timeout(100)
+        dress(widget, "dark")
         assert widget.evaluate(PICTURES) == dark[0]
     assert light[1] != dark[1]
     assert (light[0] != dark[0]) == (make in PAINTED)
+
+
+# ---- by keyboard alone ----
+
+# Whatever the Tab key should reach: at its own place in the order, visible, not switched off.
+REACHED = """(root) => [...root.querySelectorAll(
+    "button, input, select, summary, a[href], [tabindex]")]
+  .filter((node) => node.tabIndex >= 0 && !node.disabled && node.checkVisibility())"""
+# What has the focus: its place among those, or null outside of the widget.
+HERE = f"""(root) => {{
+  const node = document.activeElement;
+  if (!root.contains(node)) return null;
+  const look = getComputedStyle(node);
+  return {{
+    place: ({REACHED})(root).indexOf(node),
+    seen: look.outlineStyle !== "none" && parseFloat(look.outlineWidth) >= 2,
+    kind: node.type ?? node.tagName.toLowerCase(),
+  }};
+}}"""
+KEYS = {"range": ("ArrowRight", "ArrowLeft"), "select-one": ("ArrowDown", "ArrowUp")}
+VALUE = "() => { const e = document.activeElement; return [e.value, e.checked].join(); }"
+
+
+@every
+def test_a_tour_by_keyboard_alone(show, make: Any) -> None:
+    """Tab reaches whatever can be used, in order and out again; the focus is seen, keys act."""
+    with show(make) as widget:
+        page, toured = widget.page, []
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            here = widget.evaluate(HERE)
+            if here is None and toured:
+                break
+            if here is None:
+                continue
+            assert here["seen"], f"no ring around the {here['kind']} that has the focus"
+            toured.append(here["place"])
+            if here["kind"] in {*KEYS, "checkbox"}:
+                before = page.evaluate(VALUE)
+                for key in KEYS.get(here["kind"], ("Space",)):
+                    page.keyboard.press(key)  # at one end only the other direction is left
+                    if page.evaluate(VALUE) != before:
+                        break
+                assert page.evaluate(VALUE) != before, f"keys do not move the {here['kind']}"
+        else:
+            raise AssertionError("Tab does not lead out of the widget")
+        assert toured == sorted(set(toured))
+        assert len(toured) == widget.evaluate(f"(root) => ({REACHED})(root).length")
+        for button, key in zip(buttons(widget).all(), itertools.cycle(("Enter", "Space"))):
+            button.focus()
+            page.keyboard.press(key)
+            expect(button).to_have_attribute("aria-pressed", "true")
 
 
 # ---- all of them in one page ----
