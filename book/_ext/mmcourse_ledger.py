@@ -168,18 +168,26 @@ class Ledger(SphinxDirective):
         for path, rows in groupby(
             [e for e in entries if e.source or e.computes], lambda entry: entry.path
         ):
-            section += self.module(path, list(rows), known, titles)
+            section += self.module(Path(path).name, list(rows), known, titles, path)
         if others := [e for e in entries if not e.source and not e.computes]:
             section += self.module("Parts without an equation of their own", others, known, titles)
         return section
 
     def module(
-        self, title: str, entries: list[Entry], known: dict[str, str], titles: dict[str, str]
+        self,
+        title: str,
+        entries: list[Entry],
+        known: dict[str, str],
+        titles: dict[str, str],
+        path: str = "",
     ) -> nodes.section:
-        """The entries of one module."""
+        """The entries of one module, whose path stands below its name."""
         first = entries[0]
-        section = nodes.section("", ids=[f"ledger-{first.chapter}-in-{nodes.make_id(title)}"])
+        section = nodes.section(
+            "", ids=[f"ledger-{first.chapter}-in-{nodes.make_id(path or title)}"]
+        )
         section += nodes.title("", title)
+        section += nodes.paragraph("", "", nodes.literal("", path)) if path else []
         items = nodes.definition_list(classes=["mm-ledger"])
         items += [item_of(e, known, titles, self.env.docname) for e in entries]
         section += items

@@ -32,7 +32,7 @@ SECTIONS = (
     Section(
         1,
         "Multimodal learning",
-        ("What it means to learn from pictures, words,", "sound and sensors at once"),
+        ("What it means to learn from pictures,", "words, sound and sensors at once"),
         "book/chapters/01_multimodal",
     ),
     Section(
