@@ -128,13 +128,15 @@
     } catch (error) {
       console.error("The widgets' state in this page cannot be read:", error);
     }
+    const mounts = [];
     for (const script of scripts(VIEW)) {
       const place = document.createElement("div");
       place.className = "mm-host";
       script.after(place);
       const id = JSON.parse(script.textContent).model_id;
-      mount(place, id, states[id]);
+      mounts.push(mount(place, id, states[id]));
     }
+    window.mmWidgets = Promise.all(mounts); // for whoever wants to wait until all are drawn
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
