@@ -84,21 +84,21 @@ def test_a_strip_tells_time_and_neighbours(tmp_path: Path) -> None:
     assert not build(tmp_path, **three(**extra))
 
     strip = strip_of(tmp_path, "31_attention")
-    assert list(strip) == ["Reading", "Running", "Needs", "Unlocks", "Slides", "To do"]
+    assert list(strip) == ["Reading", "Running", "Needs", "Leads to", "Slides", "To do"]
     assert strip["Reading"] == "about 1 min"
     assert strip["Running"] == "12 s when this page was made, at most 0.5 GB of memory"
     assert strip["Needs"] == "no other lesson"
-    assert 'href="32_transformer.html"' in strip["Unlocks"]
-    assert "32 · The Transformer" in strip["Unlocks"]
-    assert 'href="33_bert.html"' in strip["Unlocks"]
+    assert 'href="32_transformer.html"' in strip["Leads to"]
+    assert "32 · The Transformer" in strip["Leads to"]
+    assert 'href="33_bert.html"' in strip["Leads to"]
     assert strip["Slides"] == "S3.02–S3.16"
     assert "31_attention.ipynb" in strip["To do"]
     assert 'href="../book/cheatsheets/03_transformers.html"' in strip["To do"]
 
     strip = strip_of(tmp_path, "32_transformer")
-    assert list(strip) == ["Reading", "Needs", "Unlocks", "Slides", "To do"]
+    assert list(strip) == ["Reading", "Needs", "Leads to", "Slides", "To do"]
     assert 'href="31_attention.html"' in strip["Needs"]
-    assert strip["Unlocks"].startswith("no other lesson; it comes back in <a")
+    assert strip["Leads to"].startswith("It comes back in <a")
     assert "it helps to know <a" in strip_of(tmp_path, "33_bert")["Needs"]
 
 
