@@ -233,7 +233,8 @@ class ShowSheet(SphinxPostTransform):
     def row(self, docname: str, row: Row, heading: str) -> nodes.container:
         """Build one row: what it is (unless the row above says so), equations, functions."""
         built = nodes.container(classes=["mm-cheat"])
-        what = nodes.paragraph("", "", self.link(docname, heading, row.anchor) if heading else "")
+        what = nodes.paragraph()
+        what += [self.link(docname, heading, row.anchor)] if heading else []
         built += nodes.container("", what, nodes.paragraph("", "", *codes(row.functions)))
         formulas = nodes.container()
         for tex, bare in row.equations:

@@ -40,6 +40,16 @@ show_source(split)
 
 $$g = h$$
 
+```{code-cell} ipython3
+1 + 1
+```
+
+$$k = l,$$
+
+```{code-cell} ipython3
+show_source(join)
+```
+
 ### Masks
 
 ```{code-cell} ipython3
@@ -206,7 +216,10 @@ def test_a_cheat_sheet_joins_equations_and_functions(tmp_path: Path) -> None:
     assert 'href="notebooks/31_attention.html">31 · Attention</a>' in page
     assert "Slides S3.02–S3.16." in page
     rows = re.split(r'<div class="[^"]*mm-cheat(?: [^"]*)?">', page)[1:]
-    assert len(rows) == 1, "three equations belong to two cells in a row"
+    assert len(rows) == 2, "three equations belong to two cells in a row"
+    assert re.findall(r"\\\[(.*?)\\\]", rows[1]) == ["k = l"]
+    assert "join" in rows[1]
+    assert page.count(">One formula</a>") == 1, "the second row stands under the same heading"
     assert re.findall(r"\\\[(.*?)\\\]", rows[0]) == ["c = d", "e = f", "g = h"]
     for name in ("attention", "Heads.forward", "split"):
         assert f">{name}</span>" in rows[0]
