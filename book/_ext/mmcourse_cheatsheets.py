@@ -216,7 +216,7 @@ class ShowSheet(SphinxPostTransform):
         section = nodes.section(ids=[f"lesson-{number}"], classes=["mm-cheatsheet"])
         section += nodes.title("", "", self.link(docname, title))
         about = nodes.paragraph(classes=["mm-cheat-about"])
-        if number in self.plan:
+        if number in self.plan and self.plan[number].slides != "none":
             about += nodes.Text(f"Slides {self.plan[number].slides}. ")
         if sheet.modules:
             about += [nodes.Text("Import from "), *codes(sheet.modules), nodes.Text(".")]

@@ -63,8 +63,8 @@ def problem_of(name: Any, fields: Any, before: Plan) -> str | None:
         return "is not the name of a lesson, such as 33_bert"
     if not isinstance(fields, dict) or set(fields) != FIELDS:
         return "must have slides, needs and helps, and nothing else"
-    if not re.search(r"S\d\.\d\d", str(fields["slides"])):
-        return "must name its slides, such as S3.23–S3.28"
+    if fields["slides"] != "none" and not re.search(r"S\d\.\d\d", str(fields["slides"])):
+        return "must name its slides, such as S3.23–S3.28, or none"
     number = int(name[:2])
     if before and number <= max(before):
         return f"must not stand after {before[max(before)].name}"
