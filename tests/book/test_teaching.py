@@ -250,7 +250,7 @@ def test_every_lesson_has_its_teaching_note(lesson) -> None:
     assert found, f"book/teaching: no section '## {title[1]}'"
     note = found[1]
     assert f"```{{misunderstandings}} {number}\n```" in note
-    for part in ("- **Show first**", "- **Ask**", "- **Stumbles.**", "- **Time"):
+    for part in ("- **Show first**", "- **Ask**", "- **Where learners stumble.**", "- **Time"):
         assert part in note, f"{title[1]}: {part}"
 
 
