@@ -1,7 +1,6 @@
 """A Chromium for the tests, without any network, whose console is watched."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 from debian import installed
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from mmcourse.doctor import chromium
+
 MEND = (
     "No Chromium for the browser tests. Install it with `.venv/bin/playwright install chromium` "
     "or with your system's package manager (Debian: `sudo apt-get install chromium`)."
@@ -23,9 +23,8 @@ def find_chromium(playwright: Playwright) -> str:
     Raises:
         RuntimeError: there is none, and it cannot be installed; the message says what to do.
     """
-    for name in NAMES:
-        if path := shutil.which(name):
-            return path
+    if path := chromium():
+        return path
     own = playwright.chromium.executable_path
     if Path(own).exists():
         return own

@@ -3,6 +3,7 @@
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -55,9 +56,6 @@ def build(folder: Path, *, execution: str = "off", **pages: str) -> str:
         execution: `nb_execution_mode`.
         pages: text by name, "notebooks/31_attention"; a name with an ending is just a file.
     """
-    from sphinx.application import Sphinx
-    from sphinx.util.docutils import docutils_namespace, patch_docutils
-
     (folder / "mmcourse" / "widgets").mkdir(parents=True)
     (folder / "mmcourse" / "widgets" / "static_host.js").write_text("// host\n")
     for name, text in pages.items():
@@ -67,7 +65,6 @@ def build(folder: Path, *, execution: str = "off", **pages: str) -> str:
     toc = "\n".join(name for name in pages if name != "index" and "." not in name)
     front = f"# Front\n\n```{{toctree}}\n{toc}\n```\n"
     (folder / "index.md").write_text(front + pages.get("index", ""), encoding="utf-8")
-    warnings = io.StringIO()
     options = {
         "extensions": ["myst_nb", "sphinx_design", "sphinxcontrib.bibtex", "mmcourse_book"],
         "myst_enable_extensions": ["colon_fence", "dollarmath"],
@@ -77,6 +74,15 @@ def build(folder: Path, *, execution: str = "off", **pages: str) -> str:
         "nb_execution_mode": execution,
         "nb_execution_raise_on_error": True,
     }
+    return sphinx(folder, options)
+
+
+def sphinx(folder: Path, options: dict[str, Any]) -> str:
+    """Build what lies in a folder with these settings and return the warnings."""
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+    warnings = io.StringIO()
     with patch_docutils(None), docutils_namespace():
         app = Sphinx(
             folder, None, folder / "_build" / "html", folder / "_build" / "trees", "html",

@@ -5,7 +5,7 @@
 * exercise sheets, which are notebooks but not pages, are offered as downloads;
 * Korean words carry their language, for screen readers and for fonts;
 * `mmcourse_execute` runs several lessons at once;
-* `mmcourse_teaching` counts minutes and lists misunderstandings for instructors;
+* `mmcourse_teaching` counts minutes for instructors, `mmcourse_mistakes` lists mistakes;
 * `mmcourse_launch` offers the notebooks on Colab, Binder and JupyterHub, and for download;
 * `mmcourse_errata`, `mmcourse_pages` and `mmcourse_style` hold the directives, the check of
   alternative texts, and the look of citations;
@@ -31,6 +31,7 @@ import mmcourse_kept
 import mmcourse_launch
 import mmcourse_ledger
 import mmcourse_lessons
+import mmcourse_mistakes
 import mmcourse_models
 import mmcourse_pages
 import mmcourse_style
@@ -50,6 +51,7 @@ PARTS = (
     mmcourse_pages,
     mmcourse_style,
     mmcourse_teaching,
+    mmcourse_mistakes,
     mmcourse_lessons,
     mmcourse_cheatsheets,
     mmcourse_kept,

@@ -8,15 +8,14 @@ is a warning, which fails the build.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from itertools import chain, groupby
 from pathlib import Path
 
 from docutils import nodes
-from mmcourse_pages import SECTIONS
+from mmcourse_pages import SECTIONS, page_link
 from mmcourse_sources import CHAPTERS, Book, Entry
-from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
@@ -32,29 +31,6 @@ FEW = 3  # tests that are named at once; more are folded away
 def anchor(chapter: str, name: str) -> str:
     """The id of an entry."""
     return f"ledger-{chapter}-{name}"
-
-
-def lesson_link(stem: str, title: str, docname: str) -> addnodes.pending_xref:
-    """A link to a lesson."""
-    return addnodes.pending_xref(
-        "",
-        nodes.inline("", title),
-        refdomain="std",
-        reftype="doc",
-        refexplicit=True,
-        reftarget=f"/notebooks/{stem}",
-        refdoc=docname,
-        refwarn=True,
-    )
-
-
-def lesson_titles(lessons: Iterable[Path]) -> dict[str, str]:
-    """File → the title at its top, such as "31 · Attention"."""
-    found = {}
-    for path in lessons:
-        title = re.search(r"^# (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-        found[path.stem] = title[1] if title else path.stem
-    return found
 
 
 def words(text: str, known: dict[str, str]) -> list[nodes.Node]:
@@ -102,9 +78,7 @@ def tests_of(entry: Entry) -> list[nodes.Node]:
     ]
 
 
-def item_of(
-    entry: Entry, known: dict[str, str], titles: dict[str, str], docname: str
-) -> nodes.Node:
+def item_of(entry: Entry, known: dict[str, str], env: BuildEnvironment) -> nodes.Node:
     """One entry: name, gist, equation, source, lessons, tests."""
     name = nodes.term("", "", nodes.literal("", entry.name), ids=[known[entry.name]])
     body = nodes.definition("", nodes.paragraph("", "", *words(entry.gist, known)))
@@ -120,7 +94,7 @@ def item_of(
         for number, stem in enumerate(entry.shown):
             lessons += [
                 nodes.Text(", " if number else ""),
-                lesson_link(stem, titles[stem], docname),
+                page_link(env, f"notebooks/{stem}"),
             ]
         body += lessons
     body += tests_of(entry)
@@ -145,13 +119,13 @@ class Ledger(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         book = Book(Path(self.env.srcdir))
         self.watch(book)
-        entries, titles = book.entries(), lesson_titles(book.lessons)
+        entries = book.entries()
         for entry in entries:
             if problem := entry.problem():
                 logger.warning("%s", problem, location=(self.env.docname, self.lineno))
         found: list[nodes.Node] = [summary(entries)]
         for chapter, rows in groupby(entries, lambda entry: entry.chapter):
-            found.append(self.chapter(chapter, list(rows), titles))
+            found.append(self.chapter(chapter, list(rows)))
         return found
 
     def watch(self, book: Book) -> None:
@@ -159,7 +133,7 @@ class Ledger(SphinxDirective):
         for path in chain(*book.code.values(), book.test_files, book.lessons):
             self.env.note_dependency(str(path))
 
-    def chapter(self, name: str, entries: list[Entry], titles: dict[str, str]) -> nodes.section:
+    def chapter(self, name: str, entries: list[Entry]) -> nodes.section:
         """One chapter: its modules, then what has neither source nor equation."""
         known = {e.name: anchor(name, e.name) for e in entries}
         where = SECTIONS[CHAPTERS.index(name)]
@@ -168,18 +142,13 @@ class Ledger(SphinxDirective):
         for path, rows in groupby(
             [e for e in entries if e.source or e.computes], lambda entry: entry.path
         ):
-            section += self.module(Path(path).name, list(rows), known, titles, path)
+            section += self.module(Path(path).name, list(rows), known, path)
         if others := [e for e in entries if not e.source and not e.computes]:
-            section += self.module("Parts without an equation of their own", others, known, titles)
+            section += self.module("Parts without an equation of their own", others, known)
         return section
 
     def module(
-        self,
-        title: str,
-        entries: list[Entry],
-        known: dict[str, str],
-        titles: dict[str, str],
-        path: str = "",
+        self, title: str, entries: list[Entry], known: dict[str, str], path: str = ""
     ) -> nodes.section:
         """The entries of one module, whose path stands below its name."""
         first = entries[0]
@@ -189,7 +158,7 @@ class Ledger(SphinxDirective):
         section += nodes.title("", title)
         section += nodes.paragraph("", "", nodes.literal("", path)) if path else []
         items = nodes.definition_list(classes=["mm-ledger"])
-        items += [item_of(e, known, titles, self.env.docname) for e in entries]
+        items += [item_of(e, known, self.env) for e in entries]
         section += items
         return section
 

@@ -137,7 +137,7 @@ def strip(env: BuildEnvironment, doctree: nodes.document, entry: Entry, plan: Pl
         ("Reading", [nodes.Text(reading(doctree))]),
         ("Running", [nodes.Text(time)] if time else []),
         ("Needs", both(links(env, needed), helping, "no other lesson")),
-        ("Leads to", both(unlocked, later, "") if unlocked or later else []),
+        ("Leads to", both(unlocked, later, "")),
         ("Slides", [nodes.Text(entry.slides)]),
         ("To do", sheets(env, entry.name)),
     ]

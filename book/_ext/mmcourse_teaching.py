@@ -4,8 +4,7 @@
 `{week-plan}` has a row for each class, such as `3, first | 31 | 32 33 | 31`: week and class,
 lessons shown in it, lessons to read after it, sheets to hand in after it. `{day-plan} 9:30` takes
 lines `31`, `break 15` and `lunch 60`. Both count the minutes and warn, which fails the build, where
-a lesson comes before one that it builds on. `{misunderstandings} 31` lists what the sheet's wrong
-answers get wrong, but for those that only a hidden check finds: these are counted.
+a lesson comes before one that it builds on.
 
 How long a lesson takes to read and to run is what the strip under its title says, and what it
 builds on stands in `book/lessons.yml`. So tables are made when all lessons have been read.
@@ -14,7 +13,6 @@ builds on stands in `book/lessons.yml`. So tables are made when all lessons have
 from __future__ import annotations
 
 import re
-from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,14 +20,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from mmcourse_pages import page_link, table
 from mmcourse_plan import PLAN, read_plan
-from mmcourse_sheets import (
-    Mistake,
-    Question,
-    misunderstandings,
-    points_of,
-    questions_of,
-    sheet_of,
-)
+from mmcourse_sheets import Question, points_of, questions_of, sheet_of
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -41,12 +32,6 @@ logger = logging.getLogger(__name__)
 READ, RAN = re.compile(r"about (\d+) min"), re.compile(r"(\d+) s when this page was made")
 SHOW = 2  # to show a page in class takes so many times as long as to read it
 ROUND = 5  # a slot of a day's plan is a multiple of this many minutes
-KEY = (
-    "Each line below a question is one planted mistake: its short name, then the message that a "
-    "learner reads, with “…” for what differs from case to case. Where it says “this comes out "
-    "wrong”, the message goes on with the right value and the learner's. A check may know more "
-    "mistakes than these."
-)
 
 
 class Lesson(NamedTuple):
@@ -248,68 +233,6 @@ def worth(lesson: Lesson) -> str:
     return f"{lesson.points:g}" + (f" ({lesson.hidden:g})" if lesson.hidden else "")
 
 
-class Misunderstandings(SphinxDirective):
-    """`{misunderstandings} 31`: what the wrong answers of a sheet get wrong, by question."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        found = sorted((Path(self.env.srcdir) / "solutions").glob(f"{self.arguments[0]}_*.md"))
-        if not found:
-            logger.warning("no sheet %s", self.arguments[0], location=self.get_location())
-            return []
-        self.env.note_dependency(str(found[0]))
-        sheet, shown = sheet_of(found[0]), []
-        if not self.env.temp_data.get("mmcourse_key_told"):  # once on a page
-            self.env.temp_data["mmcourse_key_told"] = True
-            shown.append(nodes.paragraph("", KEY))
-        mistakes = misunderstandings(sheet)
-        for question in questions_of(sheet):
-            shown += folded(question, [m for m in mistakes if m.question == question.key])
-        return shown
-
-
-def folded(question: Question, mistakes: list[Mistake]) -> list[nodes.Node]:
-    """One question, folded, its mistakes by what the check asks."""
-    told = [m for m in mistakes if not m.hidden]
-    kept = len(mistakes) - len(told)
-    open_tag = (
-        f'<details class="mm-words mm-mistakes"><summary>{escape(question.title)} '
-        f"({question.difficulty.lower()}, {question.minutes} min): "
-        f"{amount(len(told))}{f', and {kept} for the hidden checks' if kept else ''}</summary>"
-    )
-    listed = nodes.definition_list()
-    for title in dict.fromkeys(heading(m) for m in told):
-        bullets = nodes.bullet_list()
-        for mistake in (m for m in told if heading(m) == title):
-            bullets += nodes.list_item("", sentence(mistake))
-        definition = nodes.definition("", bullets)
-        listed += nodes.definition_list_item("", nodes.term("", title), definition)
-    closing = nodes.raw("", "</details>", format="html")
-    return [nodes.raw("", open_tag, format="html"), *([listed] if told else []), closing]
-
-
-def amount(mistakes: int) -> str:
-    """So many mistakes."""
-    return f"{mistakes} mistake{'' if mistakes == 1 else 's'}"
-
-
-def heading(mistake: Mistake) -> str:
-    """Under which words a mistake stands: what its check asks, or that it is no idea at all."""
-    return "Programming rather than ideas" if mistake.craft else mistake.check
-
-
-def sentence(mistake: Mistake) -> nodes.paragraph:
-    """A mistake: its name, and what the check says."""
-    names = ", ".join(name.replace("-", " ") for name in mistake.names)
-    whole = nodes.paragraph("", "", nodes.strong("", names), nodes.Text(": "))
-    kinds = (nodes.Text, lambda s: nodes.literal("", s), lambda s: nodes.emphasis("", s))
-    for place, part in enumerate(re.split(r"`([^`]+)`|\*(\w[\w '’-]*)\*", mistake.said)):
-        if part:
-            whole += kinds[place % 3](part)
-    return whole
-
-
 def refresh(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Write the pages with tables anew whenever anything was built."""
     return sorted(getattr(env, "mmcourse_teaching", set()) & env.found_docs)
@@ -320,6 +243,5 @@ def setup(app: Sphinx) -> None:
     app.add_node(teaching_table)
     for name in ("lesson-needs", "week-plan", "day-plan"):
         app.add_directive(name, LaterTable)
-    app.add_directive("misunderstandings", Misunderstandings)
     app.add_post_transform(ShowTables)
     app.connect("env-updated", refresh)

@@ -1,16 +1,13 @@
 """Launch buttons: by the theme, to the .ipynb, and only where it is known where the course is."""
 
 import importlib
-import io
 import re
-import sys
 from pathlib import Path
 
 import pytest
 from sphinx.errors import ExtensionError
+from tiny_book import ROOT, html, sphinx
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
 mmcourse_launch = importlib.import_module("mmcourse_launch")
 
 LESSON = """---
@@ -30,14 +27,10 @@ print(1)
 
 def build(folder: Path, settings: str) -> tuple[str, str]:
     """Build a book of one lesson with the theme; its page and the warnings."""
-    from sphinx.application import Sphinx
-    from sphinx.util.docutils import docutils_namespace, patch_docutils
-
     (folder / "pyproject.toml").write_text(f"[tool.mmcourse]\n{settings}", encoding="utf-8")
     (folder / "lesson.md").write_text(LESSON, encoding="utf-8")
     (folder / "lesson.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4}')
     (folder / "index.md").write_text("# Front\n\n```{toctree}\nlesson\n```\n")
-    warnings = io.StringIO()
     options = {
         "extensions": ["myst_nb", "mmcourse_launch"],
         "html_theme": "sphinx_book_theme",
@@ -46,14 +39,8 @@ def build(folder: Path, settings: str) -> tuple[str, str]:
         "nb_execution_mode": "off",
         "suppress_warnings": ["myst-nb.lexer"],  # that of code which was not run
     }
-    with patch_docutils(None), docutils_namespace():
-        app = Sphinx(
-            folder, None, folder / "_build" / "html", folder / "_build" / "trees", "html",
-            confoverrides=options, status=None, warning=warnings,
-        )  # fmt: skip
-        app.build()
-    page = (folder / "_build" / "html" / "lesson.html").read_text(encoding="utf-8")
-    return page, warnings.getvalue()
+    warnings = sphinx(folder, options)
+    return html(folder, "lesson"), warnings
 
 
 def links(page: str) -> set[str]:
