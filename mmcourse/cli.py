@@ -1,4 +1,4 @@
-"""The command line: mmcourse doctor | generate | train | evaluate | export | release | prove | grade."""
+"""The command line: mmcourse doctor | generate | train | evaluate | export | release | prove …"""
 
 from __future__ import annotations
 
