@@ -22,6 +22,18 @@ def test_there_are_lessons() -> None:
     assert LESSONS
 
 
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda p: p.stem)
+def test_it_is_listed_and_links_its_sheet(lesson: Path) -> None:
+    """In its chapter's table and in the README, which also counts the lessons."""
+    [chapter] = (ROOT / "book" / "chapters").glob(f"0{lesson.stem[0]}_*.md")
+    assert f"\n{lesson.stem} |" in chapter.read_text(encoding="utf-8"), f"no row in {chapter.name}"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"(notebooks/{lesson.name})" in readme
+    assert f"all {len(LESSONS)} lessons" in readme
+    exercise = prose(lesson).split("\n## Exercise")[1].split("\n## ")[0]
+    assert f"{lesson.stem}.ipynb" in exercise, "the link under Exercise leads to its own sheet"
+
+
 @every_lesson
 def test_sections_come_in_order(lesson: Path) -> None:
     text = prose(lesson)
@@ -34,7 +46,7 @@ def test_sections_come_in_order(lesson: Path) -> None:
 def test_code_fits_a_printed_page(lesson: Path) -> None:
     for source, _ in code_cells(lesson):
         wide = [line for line in source.split("\n") if len(line) > 79]
-        assert not wide, wide
+        assert not wide, f"code lines of more than 79 columns: {wide}"
 
 
 @every_lesson
@@ -53,7 +65,7 @@ def test_every_figure_has_alternative_text(lesson: Path) -> None:
 def test_it_times_itself_and_shows_real_source(lesson: Path) -> None:
     cells = [source for source, _ in code_cells(lesson)]
     assert "lesson_timer()" in cells[0]
-    assert cells[-1].strip().endswith("timer.report()")
+    assert cells[-1].strip().endswith("timer.report()"), "the last cell says timer.report()"
     assert any("show_source(" in source for source in cells)
     assert any(word in "\n".join(cells) for word in ("train(", "fit("))
 
@@ -62,7 +74,7 @@ def test_it_times_itself_and_shows_real_source(lesson: Path) -> None:
 def test_it_keeps_to_one_core(lesson: Path) -> None:
     """Lessons are run side by side: with two threads each they would wait for one another."""
     code = "\n".join(source for source, _ in code_cells(lesson))
-    assert "torch.set_num_threads(1)" in code
+    assert "torch.set_num_threads(1)" in code, "the first cell says torch.set_num_threads(1)"
 
 
 @every_lesson
@@ -71,8 +83,8 @@ def test_quiz_has_exactly_one_right_answer_each(lesson: Path) -> None:
     assert len(questions) == 3
     for question in questions:
         right, wrong = question.count("**Right.**"), question.count("**Not this.**")
-        assert right == 1, question[:80]
-        assert wrong >= 2, question[:80]
+        assert right == 1, f"{right} answers begin **Right.**, one must: {question[:80]}"
+        assert wrong >= 2, f"{wrong} answers begin **Not this.**, two must: {question[:80]}"
         assert right + wrong == question.count("{dropdown}")
 
 
@@ -113,7 +125,8 @@ def test_terms_and_citations_are_known(lesson: Path) -> None:
 
 @every_lesson
 def test_there_is_something_to_explore(lesson: Path) -> None:
-    assert any("from mmcourse.widgets import" in source for source, _ in code_cells(lesson))
+    found = any("from mmcourse.widgets import" in source for source, _ in code_cells(lesson))
+    assert found, "no cell imports from mmcourse.widgets: 'Explore' shows a widget"
 
 
 class _Tiny(torch.utils.data.Dataset):

@@ -216,24 +216,29 @@ class ShowSheet(SphinxPostTransform):
         section = nodes.section(ids=[f"lesson-{number}"], classes=["mm-cheatsheet"])
         section += nodes.title("", "", self.link(docname, title))
         about = nodes.paragraph(classes=["mm-cheat-about"])
-        if number in self.plan:
+        if number in self.plan and self.plan[number].slides != "none":
             about += nodes.Text(f"Slides {self.plan[number].slides}. ")
         if sheet.modules:
             about += [nodes.Text("Import from "), *codes(sheet.modules), nodes.Text(".")]
         section += about
-        section += [self.row(docname, row) for row in sheet.rows if row.equations]
+        for above, row in zip([None, *sheet.rows], sheet.rows, strict=False):
+            if row.equations:
+                again = above is not None and above.equations and above.heading == row.heading
+                section += self.row(docname, row, "" if again else row.heading)
         others = [row for row in sheet.rows if not row.equations]
         if others:
             section += self.others(docname, others)
         return section
 
-    def row(self, docname: str, row: Row) -> nodes.container:
-        """Build one row: what it is, the equations, the functions."""
+    def row(self, docname: str, row: Row, heading: str) -> nodes.container:
+        """Build one row: what it is (unless the row above says so), equations, functions."""
         built = nodes.container(classes=["mm-cheat"])
-        what = nodes.paragraph("", "", self.link(docname, row.heading, row.anchor))
+        what = nodes.paragraph()
+        what += [self.link(docname, heading, row.anchor)] if heading else []
         built += nodes.container("", what, nodes.paragraph("", "", *codes(row.functions)))
         formulas = nodes.container()
         for tex, bare in row.equations:
+            tex = tex.rstrip().rstrip(",")  # the sentence that went on stays in the lesson
             formulas += nodes.math_block(tex, tex, nowrap=bare, number=None, label=None)
         built += formulas
         return built

@@ -151,7 +151,7 @@ class ShowErrata(SphinxPostTransform):
         uri = self.app.builder.get_relative_uri(self.env.docname, entry["docname"])
         lesson = self.env.titles[entry["docname"]].astext()
         link = nodes.reference(
-            "", f"In its place: {lesson}", internal=True, refuri=f"{uri}#{entry['id']}"
+            "", f"Where it stands: {lesson}", internal=True, refuri=f"{uri}#{entry['id']}"
         )
         copy += nodes.paragraph("", "", link, classes=["mm-erratum-lesson"])
         return copy

@@ -1,6 +1,6 @@
 """What every lesson page gets without its author doing anything, and what it must have.
 
-* a strip under the title: how long it takes to read and to run, what it needs and unlocks, its
+* a strip under the title: how long it takes to read and to run, what it needs and leads to, its
   slides, its sheets;
 * "What you can do now", after the quiz: the outcomes of its beginning once more, to tick off
   (`mm-progress.js` keeps the ticks in the browser);
@@ -79,7 +79,7 @@ def reading(doctree: nodes.document) -> str:
     """Say how long the words take, and how much code there is."""
     minutes = max(1, round(count_words(doctree) / WORDS_A_MINUTE))
     code = count_code(doctree)
-    return f"about {minutes} min" + (f", and {code} lines of code" if code else "")
+    return f"about {minutes} min" + (f", besides {code} lines of code" if code else "")
 
 
 def running(doctree: nodes.document) -> str | None:
@@ -105,7 +105,9 @@ def links(env: BuildEnvironment, entries: list[Entry], lead: str = "") -> list[n
 
 def both(first: list[nodes.Node], second: list[nodes.Node], none: str) -> list[nodes.Node]:
     """Join what is needed and what helps."""
-    return [*(first or [nodes.Text(none)]), *(second and [nodes.Text("; "), *second])]
+    empty = [nodes.Text(none)] if none else []
+    between = [nodes.Text("; ")] if first or empty else []
+    return [*(first or empty), *(second and [*between, *second])]
 
 
 def sheets(env: BuildEnvironment, name: str) -> list[nodes.Node]:
@@ -113,11 +115,9 @@ def sheets(env: BuildEnvironment, name: str) -> list[nodes.Node]:
     found: list[nodes.Node] = []
     if (Path(env.srcdir) / "exercises" / f"{name}.ipynb").is_file():
         target = f"/exercises/{name}.ipynb"
-        found.append(
-            addnodes.download_reference(
-                "", "", nodes.Text("Exercises"), reftarget=target, refdoc=env.docname
-            )
-        )
+        text = nodes.Text("Exercise sheet (a notebook)")
+        where = {"reftarget": target, "refdoc": env.docname}
+        found.append(addnodes.download_reference("", "", text, **where))
     cheat = cheat_page(int(name[0]))
     if cheat in env.found_docs:
         found += [nodes.Text(" · ")] if found else []
@@ -128,15 +128,16 @@ def sheets(env: BuildEnvironment, name: str) -> list[nodes.Node]:
 def strip(env: BuildEnvironment, doctree: nodes.document, entry: Entry, plan: Plan) -> nodes.Node:
     """Build the strip as a list of terms."""
     needed = [plan[n] for n in entry.needs]
-    helping = links(env, [plan[n] for n in entry.helps], "it helps to know ")
+    helping = links(env, plan.helpers(entry.number), "it helps to know ")
     unlocked = links(env, plan.unlocked_by(entry.number))
-    later = links(env, plan.helped_by(entry.number), "it comes back in ")
+    again = "it comes back in " if unlocked else "It comes back in "
+    later = links(env, plan.helped_by(entry.number), again)
     time = running(doctree)
     rows = [
         ("Reading", [nodes.Text(reading(doctree))]),
         ("Running", [nodes.Text(time)] if time else []),
         ("Needs", both(links(env, needed), helping, "no other lesson")),
-        ("Unlocks", both(unlocked, later, "no other lesson")),
+        ("Leads to", both(unlocked, later, "") if unlocked or later else []),
         ("Slides", [nodes.Text(entry.slides)]),
         ("To do", sheets(env, entry.name)),
     ]

@@ -85,7 +85,12 @@ def results(rows: list[dict[str, Any]], keys: list[str]) -> nodes.table:
     if not keys:
         keys = sorted(rows[0], key=lambda key: isinstance(rows[0][key], float))
     header: list[nodes.Node] = [nodes.Text(label(key)) for key in keys]
-    cells: list[list[nodes.Node]] = [[nodes.Text(value(k, row[k])) for k in keys] for row in rows]
+    cells: list[list[nodes.Node]] = [
+        # one object stands in no relation to another
+        [nodes.Text("–" if k == "relation" and row.get("objects") == 1 else value(k, row[k]))
+         for k in keys]
+        for row in rows
+    ]  # fmt: skip
     return table(header, cells, ["mm-results"])
 
 

@@ -135,7 +135,7 @@ def draw_station(section: Section, index: int, ready: int, uri: str | None) -> s
     x, y = station_x(index), STEP * index + STEP // 2
     state = "mm-ready" if uri else "mm-later"
     text_x = RIGHT + 46
-    note = f"{ready} lesson{'s' * (ready != 1)} ready" if ready else "in preparation"
+    note = f"{ready} lesson{'s' * (ready != 1)}" if ready else "in preparation"
     lines = "".join(
         f'<text class="mm-gist" x="{text_x}" y="{y + 12 + 22 * k}">{escape(line)}</text>'
         for k, line in enumerate(section.gist)
@@ -195,7 +195,7 @@ class ShowRoadmap(SphinxPostTransform):
         if not lessons:
             text += nodes.Text("In preparation.")
         for k, lesson in enumerate(lessons):
-            text += nodes.Text(", " if k else "Ready: ")
+            text += nodes.Text(", " if k else "Lessons: ")
             text += nodes.reference(
                 "", lesson_title(self.env, lesson), internal=True, refuri=self.uri(lesson)
             )
@@ -231,10 +231,12 @@ class Lessons(SphinxDirective):
             name, title, text = (part.strip() for part in line.split("|"))
             docname = f"notebooks/{name}"
             number, ready = name[:2], docname in self.env.found_docs
+            title = f"{number} · {title}"
             link = page_link(self.env, docname, title) if ready else nodes.Text(title)
-            state = nodes.Text("ready" if ready else "in preparation")
-            rows.append([nodes.Text(number), link, nodes.Text(text), state])
-        header = [nodes.Text(t) for t in ("Lesson", "Title", "What it teaches", "State")]
+            # mm-progress.js puts in how many of the lesson's outcomes are ticked
+            state = nodes.Text("–" if ready else "in preparation")
+            rows.append([link, nodes.Text(text), state])
+        header = [nodes.Text(t) for t in ("Lesson", "What it teaches", "Ticked")]
         shown: list[nodes.Node] = [table(header, rows, ["mm-lessons"])]
         sheet = cheat_page(int(number[0]))
         if sheet in self.env.found_docs:

@@ -42,9 +42,19 @@ class Plan(dict[int, Entry]):
         """The lessons that need this one."""
         return [entry for entry in self.values() if number in entry.needs]
 
+    def needed_for(self, number: int) -> set[int]:
+        """All lessons that one needs, also through others."""
+        direct = set(self[number].needs)
+        return direct.union(*map(self.needed_for, direct))
+
+    def helpers(self, number: int) -> list[Entry]:
+        """The lessons that help with one and are not needed for it anyway."""
+        needed = self.needed_for(number)
+        return [self[n] for n in self[number].helps if n not in needed]
+
     def helped_by(self, number: int) -> list[Entry]:
-        """The lessons that refer to this one."""
-        return [entry for entry in self.values() if number in entry.helps]
+        """The lessons that this one helps with."""
+        return [entry for n, entry in self.items() if self[number] in self.helpers(n)]
 
 
 def problem_of(name: Any, fields: Any, before: Plan) -> str | None:
@@ -53,8 +63,8 @@ def problem_of(name: Any, fields: Any, before: Plan) -> str | None:
         return "is not the name of a lesson, such as 33_bert"
     if not isinstance(fields, dict) or set(fields) != FIELDS:
         return "must have slides, needs and helps, and nothing else"
-    if not re.search(r"S\d\.\d\d", str(fields["slides"])):
-        return "must name its slides, such as S3.23–S3.28"
+    if fields["slides"] != "none" and not re.search(r"S\d\.\d\d", str(fields["slides"])):
+        return "must name its slides, such as S3.23–S3.28, or none"
     number = int(name[:2])
     if before and number <= max(before):
         return f"must not stand after {before[max(before)].name}"

@@ -1,10 +1,11 @@
 """Directives for the pages that instructors read; all their numbers come from the sources.
 
 `{lesson-needs}` is a table of what each lesson asks, of one chapter with `{lesson-needs} 3`.
-`{week-plan}` takes rows `3 | 31 32 | 33 | 31 32`: the week, lessons in class, lessons at home,
-sheets. `{day-plan} 9:30` takes lines `31`, `break 15` and `lunch 60`. Both count the minutes and
-warn, which fails the build, where a lesson comes before one that it builds on.
-`{misunderstandings} 31` lists what the sheet's wrong answers get wrong.
+`{week-plan}` has a row for each class, such as `3, first | 31 | 32 33 | 31`: week and class,
+lessons shown in it, lessons to read after it, sheets to hand in after it. `{day-plan} 9:30` takes
+lines `31`, `break 15` and `lunch 60`. Both count the minutes and warn, which fails the build, where
+a lesson comes before one that it builds on. `{misunderstandings} 31` lists what the sheet's wrong
+answers get wrong, but for those that only a hidden check finds: these are counted.
 
 How long a lesson takes to read and to run is what the strip under its title says, and what it
 builds on stands in `book/lessons.yml`. So tables are made when all lessons have been read.
@@ -21,7 +22,14 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from mmcourse_pages import page_link, table
 from mmcourse_plan import PLAN, read_plan
-from mmcourse_sheets import Mistake, Question, misunderstandings, questions_of, sheet_of
+from mmcourse_sheets import (
+    Mistake,
+    Question,
+    misunderstandings,
+    points_of,
+    questions_of,
+    sheet_of,
+)
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -33,6 +41,12 @@ logger = logging.getLogger(__name__)
 READ, RAN = re.compile(r"about (\d+) min"), re.compile(r"(\d+) s when this page was made")
 SHOW = 2  # to show a page in class takes so many times as long as to read it
 ROUND = 5  # a slot of a day's plan is a multiple of this many minutes
+KEY = (
+    "Each line below a question is one planted mistake: its short name, then the message that a "
+    "learner reads, with “…” for what differs from case to case. Where it says “this comes out "
+    "wrong”, the message goes on with the right value and the learner's. A check may know more "
+    "mistakes than these."
+)
 
 
 class Lesson(NamedTuple):
@@ -45,6 +59,8 @@ class Lesson(NamedTuple):
     ran: str
     needs: list[int]
     questions: tuple[Question, ...]
+    points: float
+    hidden: float  # so many of the points
 
     @property
     def sheet(self) -> int:
@@ -55,6 +71,11 @@ class Lesson(NamedTuple):
     def show(self) -> int:
         """Minutes for showing it in class."""
         return SHOW * self.read
+
+    @property
+    def first(self) -> int:
+        """Minutes for the sheet's first question."""
+        return self.questions[0].minutes
 
 
 def lessons_of(env: BuildEnvironment) -> dict[int, Lesson]:
@@ -75,6 +96,7 @@ def lessons_of(env: BuildEnvironment) -> dict[int, Lesson]:
             f"{ran[1]} s" if ran else "–",
             entry.needs,
             questions_of(sheet_of(sheet)),
+            *points_of(sheet_of(sheet)),
         )
     return found
 
@@ -147,7 +169,7 @@ class ShowTables(SphinxPostTransform):
         return cell
 
     def needs(self, place: nodes.Element) -> nodes.table:
-        """`{lesson-needs}`: minutes to read, seconds to run, the sheet, and what comes before."""
+        """`{lesson-needs}`: minutes to read, seconds to run, the sheet, what comes before."""
         rows = []
         for lesson in self.lessons.values():
             if str(lesson.number).startswith(place["argument"]):
@@ -157,35 +179,38 @@ class ShowTables(SphinxPostTransform):
                     nodes.Text(f"{lesson.read} min"),
                     nodes.Text(lesson.ran),
                     nodes.Text(f"{lesson.sheet} min: {levels(lesson.questions)}"),
+                    nodes.Text(worth(lesson)),
                     self.links(before, short=True),
                 ])  # fmt: skip
-        header = [nodes.Text(t) for t in ("Lesson", "Read", "Run", "Sheet", "Needs")]
+        header = [nodes.Text(t) for t in ("Lesson", "Read", "Run", "Sheet", "Points", "Needs")]
         return table(header, rows, ["mm-needs"])
 
     def weeks(self, place: nodes.Element) -> nodes.table:
-        """`{week-plan}`: a chapter a week, with the minutes in class and at home."""
+        """`{week-plan}`: class by class, with the minutes there and at home."""
         rows = []
         for line in place["lines"]:
-            week, *parts = (part.strip() for part in line.split("|"))
+            when, *parts = (part.strip() for part in line.split("|"))
             in_class, at_home, sheets = (
                 [one for number in part.split() for one in self.lesson(number, place)]
                 for part in parts
             )
-            for lesson in sorted([*in_class, *at_home]):
+            for lesson in [*in_class, *at_home]:
                 self.teach(lesson, place)
             shown = sum(one.show for one in in_class)
+            tried = sum(one.first for one in in_class if one in sheets)
+            minutes = f"{shown} + {tried}" if tried else f"{shown}"
             rows.append([
-                nodes.Text(week),
-                self.links(in_class, end=f" ({shown} min)"),
+                nodes.Text(when),
+                self.links(in_class, end=f" ({minutes} min)"),
                 self.links(at_home, end=f" ({sum(one.read for one in at_home)} min)"),
                 self.links(sheets, short=True, end=f" ({sum(s.sheet for s in sheets)} min)"),
             ])  # fmt: skip
-            if place["most"] and shown > place["most"]:
-                text = "week-plan: week %s shows pages for %d minutes, which is more than %d"
-                logger.warning(text, week, shown, place["most"], location=place)
+            if place["most"] and shown + tried > place["most"]:
+                text = "week-plan: %s: the class is full for %d minutes, which is more than %d"
+                logger.warning(text, when, shown + tried, place["most"], location=place)
         for number in sorted(self.lessons.keys() - self.taught["week-plan"]):
             logger.warning("week-plan: lesson %d is missing", number, location=place)
-        header = [nodes.Text(t) for t in ("Week", "In class", "At home", "Sheets")]
+        header = [nodes.Text(t) for t in ("Class", "Shown", "To read afterwards", "Sheet")]
         return table(header, rows, ["mm-plan"])
 
     def day(self, place: nodes.Element) -> nodes.table:
@@ -200,10 +225,9 @@ class ShowTables(SphinxPostTransform):
                 rows.append([begin, nodes.Text(word.capitalize()), nodes.Text(f"{rest} min")])
             for lesson in self.lesson(word, place) if word.isdigit() else []:
                 self.teach(lesson, place)
-                first = lesson.questions[0].minutes
-                work = f"show {lesson.show} min, then question 1, {first} min"
+                work = f"show {lesson.show} min, then question 1, {lesson.first} min"
                 rows.append([begin, self.links([lesson]), nodes.Text(work)])
-                now += -(-(lesson.show + first) // ROUND) * ROUND
+                now += -(-(lesson.show + lesson.first) // ROUND) * ROUND
         rows.append([nodes.Text(clock(now)), nodes.Text("End"), nodes.Text("")])
         header = [nodes.Text(t) for t in ("Time", "What", "How long")]
         return table(header, rows, ["mm-plan"])
@@ -219,6 +243,11 @@ def levels(questions: tuple[Question, ...]) -> str:
     return ", ".join(f"{q.difficulty.lower()} {q.minutes}" for q in questions)
 
 
+def worth(lesson: Lesson) -> str:
+    """The points of a sheet, those of hidden checks in brackets: "15 (2)"."""
+    return f"{lesson.points:g}" + (f" ({lesson.hidden:g})" if lesson.hidden else "")
+
+
 class Misunderstandings(SphinxDirective):
     """`{misunderstandings} 31`: what the wrong answers of a sheet get wrong, by question."""
 
@@ -231,6 +260,9 @@ class Misunderstandings(SphinxDirective):
             return []
         self.env.note_dependency(str(found[0]))
         sheet, shown = sheet_of(found[0]), []
+        if not self.env.temp_data.get("mmcourse_key_told"):  # once on a page
+            self.env.temp_data["mmcourse_key_told"] = True
+            shown.append(nodes.paragraph("", KEY))
         mistakes = misunderstandings(sheet)
         for question in questions_of(sheet):
             shown += folded(question, [m for m in mistakes if m.question == question.key])
@@ -239,20 +271,27 @@ class Misunderstandings(SphinxDirective):
 
 def folded(question: Question, mistakes: list[Mistake]) -> list[nodes.Node]:
     """One question, folded, its mistakes by what the check asks."""
+    told = [m for m in mistakes if not m.hidden]
+    kept = len(mistakes) - len(told)
     open_tag = (
         f'<details class="mm-words mm-mistakes"><summary>{escape(question.title)} '
         f"({question.difficulty.lower()}, {question.minutes} min): "
-        f"{len(mistakes)} mistakes</summary>"
+        f"{amount(len(told))}{f', and {kept} for the hidden checks' if kept else ''}</summary>"
     )
     listed = nodes.definition_list()
-    for title in dict.fromkeys(heading(m) for m in mistakes):
+    for title in dict.fromkeys(heading(m) for m in told):
         bullets = nodes.bullet_list()
-        for mistake in (m for m in mistakes if heading(m) == title):
+        for mistake in (m for m in told if heading(m) == title):
             bullets += nodes.list_item("", sentence(mistake))
         definition = nodes.definition("", bullets)
         listed += nodes.definition_list_item("", nodes.term("", title), definition)
     closing = nodes.raw("", "</details>", format="html")
-    return [nodes.raw("", open_tag, format="html"), listed, closing]
+    return [nodes.raw("", open_tag, format="html"), *([listed] if told else []), closing]
+
+
+def amount(mistakes: int) -> str:
+    """So many mistakes."""
+    return f"{mistakes} mistake{'' if mistakes == 1 else 's'}"
 
 
 def heading(mistake: Mistake) -> str:
@@ -261,15 +300,13 @@ def heading(mistake: Mistake) -> str:
 
 
 def sentence(mistake: Mistake) -> nodes.paragraph:
-    """A mistake: its name, what the check says, and whether learners get to read that."""
+    """A mistake: its name, and what the check says."""
     names = ", ".join(name.replace("-", " ") for name in mistake.names)
     whole = nodes.paragraph("", "", nodes.strong("", names), nodes.Text(": "))
     kinds = (nodes.Text, lambda s: nodes.literal("", s), lambda s: nodes.emphasis("", s))
-    for place, part in enumerate(re.split(r"`([^`]+)`|\*(\w[\w ]*)\*", mistake.said)):
+    for place, part in enumerate(re.split(r"`([^`]+)`|\*(\w[\w '’-]*)\*", mistake.said)):
         if part:
             whole += kinds[place % 3](part)
-    if mistake.hidden:
-        whole += nodes.Text(" (a hidden check)")
     return whole
 
 

@@ -24,24 +24,24 @@ PACKAGES = (
     "torch", "torchvision", "numpy", "matplotlib", "safetensors", "einops", "ipywidgets",
     "anywidget", "jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme",
 )  # fmt: skip
-HEADER = ("Lesson", "CPU s", "pace", "CPU s at usual pace", "wall s", "memory, GB")
+HEADER = ("Lesson", "wall s", "memory, GB", "CPU s", "pace", "CPU s at usual pace")
 
 
 def seconds(timing: dict[str, str]) -> tuple[float, float, float, float, float]:
-    """CPU seconds, pace, CPU seconds at the usual pace, wall seconds, memory."""
+    """Wall seconds, memory, CPU seconds, pace, CPU seconds at the usual pace."""
     cpu, pace = float(timing["cpu"]), float(timing["pace"])
-    return cpu, pace, cpu * pace, float(timing["wall"]), float(timing["memory"])
+    return float(timing["wall"]), float(timing["memory"]), cpu, pace, cpu * pace
 
 
 def told(values: tuple[float, ...]) -> list[nodes.Node]:
     """The cells of a row."""
-    forms = ("{:,.0f}", "{:.2f}", "{:,.0f}", "{:,.0f}", "{:.1f}")
+    forms = ("{:,.0f}", "{:.1f}", "{:,.0f}", "{:.2f}", "{:,.0f}")
     return [nodes.Text(form.format(v)) for form, v in zip(forms, values, strict=True)]
 
 
 def verdict(rows: list[tuple[float, ...]]) -> nodes.paragraph:
     """How the lessons keep to their budget, said in words."""
-    usual = [row[2] for row in rows]
+    usual = [row[4] for row in rows]
     within = sum(value <= LONGEST for value in usual)
     return nodes.paragraph(
         "",
@@ -67,10 +67,9 @@ def timings(page: SphinxPostTransform, kept: Kept, which: str) -> list[nodes.Nod
         return [nodes.paragraph("", "No lesson has been run.")]
     columns = list(zip(*values, strict=True))
     means = tuple(sum(column) / len(column) for column in columns)
-    cpu, _, usual, wall, _ = (sum(column) for column in columns)
-    total = [nodes.strong("", f"{n:,.0f}") if n else nodes.Text("–") for n in (cpu, 0, usual, wall)]
-    peak = nodes.strong("", f"at most {max(columns[4]):.1f}")
-    rows.append([nodes.strong("", "All together"), *total, peak])
+    wall, _, cpu, _, usual = (f"{sum(column):,.0f}" for column in columns)
+    total = (wall, f"at most {max(columns[1]):.1f}", cpu, "–", usual)
+    rows.append([nodes.strong("", "All together"), *[nodes.strong("", one) for one in total]])
     rows.append([nodes.strong("", "Mean"), *[nodes.strong("", "", one) for one in told(means)]])
     header: list[nodes.Node] = [nodes.Text(text) for text in HEADER]
     return [verdict(values), table(header, rows, ["mm-timings"])]

@@ -85,6 +85,13 @@
     dialog?.addEventListener("click", (event) => event.target.closest("a[href^='#']") && dialog.close());
   }
 
+  // The list of pages, which lies over a narrow page, opens where the reader is.
+  function openHere() {
+    const dialog = document.getElementById("pst-primary-sidebar-modal");
+    const here = () => dialog.open && dialog.querySelector(".current.active")?.scrollIntoView({ block: "center" });
+    if (dialog) new MutationObserver(here).observe(dialog, { attributes: true, attributeFilter: ["open"] });
+  }
+
   // The title above the chapter list belongs to a landmark, like everything else on the page.
   function nameTitle() {
     const title = document.querySelector(".sidebar-primary-item:has(> .navbar-brand)");
@@ -97,6 +104,7 @@
     nameTitle();
     settle();
     closeDrawer();
+    openHere();
     emptyCorners();
     wrapTables();
     update();

@@ -62,7 +62,7 @@
 
   function words(kept) {
     const ticked = kept.ticked.length;
-    return ticked === kept.of ? `✓ all ${ticked} ticked` : `${ticked} of ${kept.of} ticked`;
+    return ticked === kept.of ? `✓ all ${ticked}` : `${ticked} of ${kept.of}`;
   }
 
   // Says something in the place of what the page says, and takes it back when there is nothing.
@@ -87,11 +87,12 @@
       const kept = links.map((link) => read(lessonOf(link)));
       links.forEach((link, i) => {
         link.dataset.mmPlain ??= link.textContent;
-        link.textContent = link.dataset.mmPlain + (kept[i]?.ticked.length ? ` (${words(kept[i])})` : "");
+        link.textContent = link.dataset.mmPlain + (kept[i]?.ticked.length ? ` (${words(kept[i])} ticked)` : "");
       });
       const done = kept.filter((one) => one && one.ticked.length === one.of).length;
-      const begun = kept.some((one) => one?.ticked.length);
-      say(station.querySelector(".mm-note"), begun ? `${done} of ${links.length} lessons done` : null);
+      const begun = kept.filter((one) => one?.ticked.length).length;
+      const state = done ? `${done} of ${links.length} lessons done` : `${begun} of ${links.length} lessons begun`;
+      say(station.querySelector(".mm-note"), begun ? state : null);
     });
   }
 

@@ -40,6 +40,16 @@ show_source(split)
 
 $$g = h$$
 
+```{code-cell} ipython3
+1 + 1
+```
+
+$$k = l,$$
+
+```{code-cell} ipython3
+show_source(join)
+```
+
 ### Masks
 
 ```{code-cell} ipython3
@@ -84,21 +94,21 @@ def test_a_strip_tells_time_and_neighbours(tmp_path: Path) -> None:
     assert not build(tmp_path, **three(**extra))
 
     strip = strip_of(tmp_path, "31_attention")
-    assert list(strip) == ["Reading", "Running", "Needs", "Unlocks", "Slides", "To do"]
+    assert list(strip) == ["Reading", "Running", "Needs", "Leads to", "Slides", "To do"]
     assert strip["Reading"] == "about 1 min"
     assert strip["Running"] == "12 s when this page was made, at most 0.5 GB of memory"
     assert strip["Needs"] == "no other lesson"
-    assert 'href="32_transformer.html"' in strip["Unlocks"]
-    assert "32 · The Transformer" in strip["Unlocks"]
-    assert 'href="33_bert.html"' in strip["Unlocks"]
+    assert 'href="32_transformer.html"' in strip["Leads to"]
+    assert "32 · The Transformer" in strip["Leads to"]
+    assert 'href="33_bert.html"' in strip["Leads to"]
     assert strip["Slides"] == "S3.02–S3.16"
     assert "31_attention.ipynb" in strip["To do"]
     assert 'href="../book/cheatsheets/03_transformers.html"' in strip["To do"]
 
     strip = strip_of(tmp_path, "32_transformer")
-    assert list(strip) == ["Reading", "Needs", "Unlocks", "Slides", "To do"]
+    assert list(strip) == ["Reading", "Needs", "Leads to", "Slides", "To do"]
     assert 'href="31_attention.html"' in strip["Needs"]
-    assert strip["Unlocks"].startswith("no other lesson; it comes back in <a")
+    assert strip["Leads to"].startswith("It comes back in <a")
     assert "it helps to know <a" in strip_of(tmp_path, "33_bert")["Needs"]
 
 
@@ -206,7 +216,10 @@ def test_a_cheat_sheet_joins_equations_and_functions(tmp_path: Path) -> None:
     assert 'href="notebooks/31_attention.html">31 · Attention</a>' in page
     assert "Slides S3.02–S3.16." in page
     rows = re.split(r'<div class="[^"]*mm-cheat(?: [^"]*)?">', page)[1:]
-    assert len(rows) == 1, "three equations belong to two cells in a row"
+    assert len(rows) == 2, "three equations belong to two cells in a row"
+    assert re.findall(r"\\\[(.*?)\\\]", rows[1]) == ["k = l"]
+    assert "join" in rows[1]
+    assert page.count(">One formula</a>") == 1, "the second row stands under the same heading"
     assert re.findall(r"\\\[(.*?)\\\]", rows[0]) == ["c = d", "e = f", "g = h"]
     for name in ("attention", "Heads.forward", "split"):
         assert f">{name}</span>" in rows[0]

@@ -49,10 +49,14 @@ def half(x):
 mmcourse: {role: check, key: ex1.value, title: A half, points: 1}
 ---
 y = student.half(8)
-expect.true(y != 16, f"{y} is twice `x`: a *half* is "
+expect.true(y != 16, f"{y} is twice `x`: the *learner's half* is "
             "less (lesson 31, The maths)")
 expect.true(y != 1234, "the argument was changed: make a new number")
-expect.close(y, 4, what="half(8)")
+expect.true(y != 9, "one was added: this is no half, divide by two")
+expect.true(y != 7, "one was taken away: this is no half, divide by two")
+for name, times in (("a third", 3), ("a quarter", 4)):
+    expect.true(y != 8 / times, f"{name}: this number, {y}, is too small")
+expect.close(y, 4, what="half(8), nothing else, y")
 ```
 
 ```{code-cell}
@@ -68,7 +72,39 @@ expect.close(student.half(0), 0, what="the secret half of nothing")
 
 ```{code-cell}
 ---
-mmcourse: {role: wrong, key: ex1.twice-of-it, fails: ex1.value, says: a *half* is less}
+mmcourse: {role: wrong, key: ex1.more, fails: ex1.value, says: this is no half}
+---
+def half(x):
+    return x + 1
+```
+
+```{code-cell}
+---
+mmcourse: {role: wrong, key: ex1.less, fails: ex1.value, says: this is no half}
+---
+def half(x):
+    return x - 1
+```
+
+```{code-cell}
+---
+mmcourse: {role: wrong, key: ex1.quarter, fails: ex1.value, says: a quarter}
+---
+def half(x):
+    return x / 4
+```
+
+```{code-cell}
+---
+mmcourse: {role: wrong, key: ex1.itself, fails: ex1.value, says: half(8)}
+---
+def half(x):
+    return x
+```
+
+```{code-cell}
+---
+mmcourse: {role: wrong, key: ex1.twice-of-it, fails: ex1.value, says: half* is less}
 ---
 def half(x):
     return x * 2
@@ -117,36 +153,51 @@ def test_misunderstandings_are_told_without_code(tmp_path) -> None:
     page = "# Notes\n\n```{misunderstandings} 31\n```\n"
     assert build(tmp_path, page=page, **TWO) == ""
     whole = html(tmp_path, "page")
-    said = plain(whole)
-    assert "Question 1 — Halve &lt;it&gt; (easy, 15 min): 3 mistakes" in said
-    assert "A half twice of it, doubled: … is twice x: a half is less Nothing" in said
+    said = plain(whole).replace("’", "'")
+    assert "Each line below a question is one planted mistake" in said
+    counted = "6 mistakes, and 1 for the hidden checks"
+    assert f"Question 1 — Halve &lt;it&gt; (easy, 15 min): {counted}" in said
+    assert "twice of it, doubled: … is twice x: the learner's half is less" in said
     assert "Programming rather than ideas in place: the argument was changed: make" in said
-    assert "Nothing one: “secret half” (a hidden check)" in said
-    assert "of nothing" not in said, "what a hidden check says stays hidden"
+    assert "secret" not in said, "what a hidden check asks stays hidden"
     assert not re.search(r"x \* 2|1234|return|lesson 31, The maths", said)
-    assert "<em>half</em>" in whole
+    assert re.search(r"<em>learner.s half</em>", whole)
+
+
+def test_messages_are_told_whole_and_each_to_its_mistake(tmp_path) -> None:
+    """Two messages may share their end, and a message may be put together."""
+    path = tmp_path / "31_attention.md"
+    path.write_text(SHEET, encoding="utf-8")
+    said = {m.names: m.said for m in sheets.misunderstandings(sheets.read_sheet(path))}
+    assert said["more",] == "one was added: this is no half, divide by two"
+    assert said["less",] == "one was taken away: this is no half, divide by two"
+    assert said["quarter",] == "a quarter: this number, …, is too small"
+    assert said["itself",] == "this comes out wrong: half(8), nothing else"
 
 
 def test_tables_count_for_themselves(tmp_path) -> None:
-    plan = "```{week-plan}\n:class-minutes: 9\n\n3 | 31 | 32 | 31 32\n```\n"
+    plan = "```{week-plan}\n:class-minutes: 17\n\n3, first | 31 | 32 | 31 32\n```\n"
     day = "```{day-plan} 9:55\n31\nbreak 10\n32\n```\n"
     page = f"# Plan\n\n{plan}\n{day}\n```{{lesson-needs}} 3\n```\n"
     assert build(tmp_path, page=page, **TWO) == ""
     said = plain(html(tmp_path, "page"))
-    assert "3 31 · Attention (2 min) 32 · The Transformer (1 min) 31, 32 (30 min)" in said
+    taught = "31 · Attention (2 + 15 min) 32 · The Transformer (1 min) 31, 32 (30 min)"
+    assert f"3, first {taught}" in said
     assert "9:55 31 · Attention show 2 min, then question 1, 15 min 10:15 Break 10 min" in said
     assert "10:25 32 · The Transformer" in said
     assert "10:45 End" in said
-    assert "32 · The Transformer 1 min – 15 min: easy 15 31" in said
+    assert "32 · The Transformer 1 min – 15 min: easy 15 2 (1) 31" in said
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("```{week-plan}\n3 | 32 | | 32\n4 | 31 | | 31\n```", "lesson 32 needs lesson 31"),
+        ("```{week-plan}\n3 | 32 | 31 | 32\n```", "lesson 32 needs lesson 31"),
         ("```{week-plan}\n3 | 31 | | 31\n```", "lesson 32 is missing"),
         ("```{week-plan}\n3 | 31 32 33 | | 31\n```", "no lesson 33 with a sheet"),
         ("```{week-plan}\n:class-minutes: 3\n\n3 | 31 32 | |\n```", "which is more than 3"),
+        ("```{week-plan}\n:class-minutes: 9\n\n3 | 31 32 | | 31\n```", "more than 9"),
         ("```{day-plan} 9:00\n32\n31\n```", "lesson 32 needs lesson 31"),
         ("```{misunderstandings} 33\n```", "no sheet 33"),
     ],
@@ -199,7 +250,7 @@ def test_every_lesson_has_its_teaching_note(lesson) -> None:
     assert found, f"book/teaching: no section '## {title[1]}'"
     note = found[1]
     assert f"```{{misunderstandings}} {number}\n```" in note
-    for part in ("- **Show first**", "- **Ask**", "- **Stumbles.**", "- **Time"):
+    for part in ("- **Show first**", "- **Ask**", "- **Where learners stumble.**", "- **Time"):
         assert part in note, f"{title[1]}: {part}"
 
 
