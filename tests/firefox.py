@@ -6,6 +6,7 @@ to the W3C's protocol on a socket, so that the system's is enough: https://w3c.g
 
 import json
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -113,7 +114,8 @@ def firefox() -> Iterator[Firefox]:
     Raises:
         RuntimeError: there is none, or it does not start; the message says what to do.
     """
-    path = next(filter(None, (installed(name, "firefox-esr") for name in NAMES)), None)
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    path = path or installed("firefox-esr", "firefox-esr")
     if path is None:
         raise RuntimeError(MEND)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

@@ -13,7 +13,10 @@ plans = importlib.import_module("mmcourse_plan")
 
 NEXT = "32_transformer: {slides: S3.17–S3.22, needs: [31], helps: []}\n"
 LATER = "33_bert: {slides: S3.23–S3.28, needs: [31], helps: [32]}\n"
-TIME = "This lesson took 12 s (10 CPU seconds at 1.00 times the usual pace) and at most 0.5 GB of"
+TIME = (
+    "This lesson took 12 s (10 CPU seconds at 1.00 times the usual pace) and at most 0.5 GB of "
+    "memory\nwith torch 2.14.1+cpu, 1 threads, device cpu."
+)
 CODE = """## The maths
 
 ### One formula
@@ -87,7 +90,7 @@ def strip_of(folder: Path, name: str) -> dict[str, str]:
 
 
 def test_a_strip_tells_time_and_neighbours(tmp_path: Path) -> None:
-    first = LESSON.replace("None.\n", f"None.\n\n```text\n{TIME} memory\n```\n")
+    first = LESSON.replace("None.\n", f"None.\n\n```text\n{TIME}\n```\n")
     sheet = '{"cells": [], "metadata": {}, "nbformat": 4}'
     extra = {"exercises/31_attention.ipynb": sheet, "notebooks/31_attention": first}
     extra["book/cheatsheets/03_transformers"] = "# Sheet\n\n```{cheatsheet} 3\n```\n"
