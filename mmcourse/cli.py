@@ -1,4 +1,4 @@
-"""The command line: mmcourse doctor | generate | train | evaluate | release | prove | grade."""
+"""The command line: mmcourse doctor | generate | train | evaluate | export | release | prove …"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from mmcourse import __version__
 from mmcourse.cli_grade import grade
-from mmcourse.cli_models import AsJson, BadInput, evaluate, generate, train
+from mmcourse.cli_models import AsJson, BadInput, evaluate, export, generate, train
 from mmcourse.cli_sheets import prove, release
 from mmcourse.grading.sheet import SheetError, repository
 
@@ -90,6 +90,7 @@ def _show_findings(found: list[Any]) -> None:
 app.command()(generate)
 app.command()(train)
 app.command()(evaluate)
+app.command()(export)
 
 
 app.command()(release)

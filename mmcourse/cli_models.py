@@ -125,6 +125,25 @@ def train(
         print(f"{file}: {card['parameters']:,} weights after {card['cpu_s']:,} CPU seconds")
 
 
+def export(
+    model: Annotated[str, typer.Argument(help="A checkpoint of the package.")],
+    out: Annotated[Path, typer.Option(help="Folder for the graphs and model.json.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a model as ONNX graphs for the page, and compare them with PyTorch."""
+    from mmcourse import inpage
+
+    with asking():
+        about = inpage.export(model, out)
+    if as_json:
+        told = {name: about[name] for name in ("name", "parts", "bytes", "apart")}
+        print(json.dumps({"out": str(out), **told}))
+        return
+    for part in about["parts"]:
+        size, apart = about["bytes"][part] / 1e6, about["apart"][part]
+        print(f"{out / part}.onnx: {size:.1f} MB, at most {apart:.1g} from PyTorch")
+
+
 def evaluate(
     models: Annotated[list[str] | None, typer.Argument(help="Names or files.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Captions of each row.")] = 200,

@@ -122,13 +122,22 @@ def strip(
 
 def sketcher(
     model: TextToImage, *, count: int = 4, steps: int = 10, scale: float = 3.0
-) -> Callable[[str, int, Callable[[Tensor], None]], Pictures]:
-    """What `widgets.PromptBox` wants: draw(prompt, seed, tell) gives `count` pictures of a prompt.
+) -> Callable[..., Pictures]:
+    """What `widgets.PromptBox` wants: draw(prompt, seed, tell, …) gives `count` pictures.
 
-    After every second step it tells what the model expects the pictures to be.
+    After every second step it tells what the model expects the pictures to be. Other steps, scale
+    and what should not be seen (`negative`) may be asked for.
     """
 
-    def draw(prompt: str, seed: int, tell: Callable[[Tensor], None]) -> Pictures:
+    def draw(
+        prompt: str,
+        seed: int,
+        tell: Callable[[Tensor], None],
+        *,
+        steps: int = steps,
+        scale: float = scale,
+        negative: str = "",
+    ) -> Pictures:
         calls = itertools.count(1)
 
         def on_step(step: int, z: Tensor, z0: Tensor) -> None:
@@ -136,8 +145,8 @@ def sketcher(
                 with torch.no_grad():
                     tell(model.model.decode(z0).float().cpu())
 
-        options = {"steps": steps, "scale": scale, "seed": seed, "on_step": on_step}
-        return model.generate([prompt] * count, **options)
+        options: dict[str, Any] = {"steps": steps, "scale": scale, "negative": negative or None}
+        return model.generate([prompt] * count, seed=seed, on_step=on_step, **options)
 
     return draw
 

@@ -293,7 +293,7 @@ def pretext(**options: Any) -> PretextGallery:
     return PretextGallery(images, *shares, **named, **{"presets": presets, **options})
 
 
-def draw_discs(prompt: str, seed: int, tell: Callable[[Any], None]) -> np.ndarray:
+def draw_discs(prompt: str, seed: int, tell: Callable[[Any], None], **_: Any) -> np.ndarray:
     """Two discs, by way of darker ones; it knows "disc" and "hole" and no other word."""
     if prompt not in ("disc", "hole"):
         raise ValueError(f"unknown word {prompt!r}; the nearest known: disc, hole")

@@ -6,6 +6,7 @@
 * Korean words carry their language, for screen readers and for fonts;
 * `mmcourse_execute` runs several lessons at once;
 * `mmcourse_teaching` counts minutes for instructors, `mmcourse_mistakes` lists mistakes;
+* `mmcourse_inpage` puts models and their runtime beside the pages;
 * `mmcourse_launch` offers the notebooks on Colab, Binder and JupyterHub, and for download;
 * `mmcourse_errata`, `mmcourse_pages` and `mmcourse_style` hold the directives, the check of
   alternative texts, and the look of citations;
@@ -27,6 +28,7 @@ import mmcourse_cheatsheets
 import mmcourse_errata
 import mmcourse_execute
 import mmcourse_figures
+import mmcourse_inpage
 import mmcourse_kept
 import mmcourse_launch
 import mmcourse_ledger
@@ -54,6 +56,7 @@ PARTS = (
     mmcourse_mistakes,
     mmcourse_lessons,
     mmcourse_cheatsheets,
+    mmcourse_inpage,
     mmcourse_kept,
     mmcourse_figures,
     mmcourse_ledger,

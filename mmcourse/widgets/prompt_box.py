@@ -1,4 +1,4 @@
-"""Prompt box: type a prompt, watch the pictures come. It draws where a kernel runs."""
+"""Prompt box: type a prompt, watch the pictures come, by a kernel or by the page itself."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,43 +10,56 @@ from mmcourse.widgets.base import CourseWidget, pixels
 from mmcourse.widgets.prompt_grid import sheet
 
 Tell = Callable[[Any], None]
-Draw = Callable[[str, int, Tell], Any]
+Draw = Callable[..., Any]
+OPTIONS = ("steps", "scale", "negative")
 
 
 class PromptBox(CourseWidget):
     """A line to type in, a button, and what the model draws for it.
 
-    In a page without a kernel the last pictures stand there, and a sentence says where it is
-    alive.
+    In a page without a kernel the last pictures stand there. If the book has the model's files
+    (see `mmcourse.inpage`), a button loads them, and the page draws by itself: the same picture
+    as `TextToImage.generate` for the same settings. Otherwise a sentence says where it is alive.
 
     Attributes:
-        prompt, seed: what the pictures were drawn from (shared with the page).
+        prompt, seed, steps, scale, negative: what is drawn from (shared with the page).
+        model: the name of the exported model that the page may load; empty for none.
         problem: why nothing was drawn, such as a word that the model does not know.
     """
 
     _files = "prompt_box"
+    _also = ("model_host",)
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
     prompt = traitlets.Unicode().tag(sync=True)
     seed = traitlets.Int(0).tag(sync=True)
+    steps = traitlets.Int(10).tag(sync=True)
+    scale = traitlets.Float(3.0).tag(sync=True)
+    negative = traitlets.Unicode().tag(sync=True)
+    model = traitlets.Unicode().tag(sync=True)
     problem = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, draw: Draw, prompt: str, *, seed: int = 0, caption: str = "") -> None:
+    def __init__(
+        self, draw: Draw, prompt: str, *, seed: int = 0, model: str = "", caption: str = ""
+    ) -> None:
         """Draw the first pictures and wait for more prompts.
 
         Args:
-            draw: called as draw(prompt, seed, tell); gives pictures (count, 3, height, width) in
-                [-1, 1], and may call tell(pictures) on the way there. A ValueError is shown to
-                the reader.
+            draw: called as draw(prompt, seed, tell, steps=…, scale=…, negative=…); gives pictures
+                (count, 3, height, width) in [-1, 1], and may call tell(pictures) on the way
+                there. A ValueError is shown to the reader.
             prompt, seed: of the first pictures.
+            model: the name of the exported model, such as "text-to-image".
             caption: a sentence below.
 
         Raises:
             ValueError: the first prompt cannot be drawn.
         """
         self._ask = draw
-        self._pictures = _seen(draw(prompt, seed, lambda pictures: None))
+        options = {"steps": 10, "scale": 3.0, "negative": ""}
+        self._pictures = _seen(draw(prompt, seed, lambda pictures: None, **options))
         super().__init__(
+            model=model,
             data=sheet(self._pictures[None]),
             shape=list(self._pictures.shape),
             prompt=prompt,
@@ -56,23 +69,31 @@ class PromptBox(CourseWidget):
 
     @command
     def draw(self, message: dict[str, Any], buffers: list[bytes]) -> tuple[Any, list[bytes]]:
-        """What the page asks for: {"prompt", "seed"}; {} only asks whether somebody is there."""
+        """What the page asks for: {"prompt", "seed", and perhaps "steps", "scale", "negative"}.
+
+        {} only asks whether somebody is there.
+        """
         if message:
-            self.ask(str(message["prompt"]), int(message["seed"]))
+            options = {name: message[name] for name in OPTIONS if name in message}
+            self.ask(str(message["prompt"]), int(message["seed"]), **options)
         return {"problem": self.problem}, []
 
-    def ask(self, prompt: str, seed: int = 0) -> None:
+    def ask(
+        self, prompt: str, seed: int = 0, *, steps: int = 10, scale: float = 3.0, negative: str = ""
+    ) -> None:
         """Draw pictures and show them; what cannot be drawn is told in `problem`."""
+        options = {"steps": int(steps), "scale": float(scale), "negative": str(negative)}
 
         def show(pictures: Any) -> None:
             self._pictures = _seen(pictures)
             with self.hold_sync():
                 self.problem, self.prompt, self.seed = "", prompt, seed
+                self.steps, self.scale, self.negative = int(steps), float(scale), str(negative)
                 self.shape = list(self._pictures.shape)
                 self.data = sheet(self._pictures[None])
 
         try:
-            show(self._ask(prompt, seed, show))
+            show(self._ask(prompt, seed, show, **options))
         except ValueError as error:
             self.problem = str(error)
         self.alt = self._describe()

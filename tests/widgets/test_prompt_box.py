@@ -76,7 +76,7 @@ def test_a_question_draws_nothing() -> None:
 )
 def test_pictures_that_are_none_are_refused(pictures: Any, message: str) -> None:
     with rejects(message):
-        PromptBox(lambda prompt, seed, tell: pictures, "disc")
+        PromptBox(lambda prompt, seed, tell, **_: pictures, "disc")
 
 
 def test_a_first_prompt_that_cannot_be_drawn_is_refused() -> None:

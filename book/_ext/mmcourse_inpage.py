@@ -1,0 +1,137 @@
+"""Models that run in the pages: their files and the runtime, fetched and written at build time.
+
+onnxruntime-web comes from the npm registry by exact version and hash; nothing of it is in the
+repository. Where the registry cannot be reached the book is built without, and says so; the
+widgets then show the still pictures, with a sentence.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+VERSION = "1.30.0"
+TARBALL = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
+SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+DIST = {
+    "runtime": "ort.wasm.min.js",
+    "glue": "ort-wasm-simd-threaded.mjs",
+    "wasm": "ort-wasm-simd-threaded.wasm",
+}
+OURS = ("noise.js", "words.js", "sampler.js", "worker.js")
+PIECE = 1_000_000  # characters of one script, so that loading can tell how far it is
+MODELS = ("text-to-image",)
+
+
+class Unreachable(Exception):
+    """Why there is no runtime, in one line."""
+
+
+def runtime(cache: Path) -> dict[str, bytes]:
+    """The files of onnxruntime-web, from the cache or the registry.
+
+    Raises:
+        Unreachable: neither has it, or what came is not what it should be.
+    """
+    kept = cache / f"onnxruntime-web-{VERSION}"
+    if not all((kept / name).is_file() for name in DIST.values()):
+        try:
+            with urllib.request.urlopen(TARBALL, timeout=60) as answer:
+                data = answer.read()
+        except OSError as error:
+            raise Unreachable(f"{TARBALL}: {error}") from None
+        if base64.b64encode(hashlib.sha512(data).digest()).decode() != SHA512:
+            raise Unreachable(f"{TARBALL} is not the file that it should be: another hash")
+        kept.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(fileobj=io.BytesIO(data)) as packed:
+            for name in DIST.values():
+                member = packed.extractfile(f"package/dist/{name}")
+                assert member is not None, name
+                (kept / name).write_bytes(member.read())
+    return {part: (kept / name).read_bytes() for part, name in DIST.items()}
+
+
+def exported(root: Path, name: str, cache: Path) -> Path:
+    """The folder with a model's graphs; exported anew when weights or code have changed."""
+    from mmcourse.inpage import export
+    from mmcourse.weights import checkpoint_file
+
+    digest = hashlib.sha256(checkpoint_file(name).read_bytes())
+    for path in sorted((root / "mmcourse" / "inpage").glob("*.py")):
+        digest.update(path.read_bytes())
+    folder = cache / f"{name}-{digest.hexdigest()[:16]}"
+    if not (folder / "model.json").is_file():
+        export(name, folder)
+    return folder
+
+
+def scripts(key: str, data: bytes, squeeze: bool) -> Iterator[tuple[str, str, int]]:
+    """A file as scripts of about a megabyte: (name, text, bytes)."""
+    packed = gzip.compress(data, 9, mtime=0) if squeeze else data
+    text = base64.b64encode(packed).decode()
+    digest = hashlib.sha256(packed).hexdigest()[:8]
+    for number, start in enumerate(range(0, len(text), PIECE)):
+        piece = text[start : start + PIECE]
+        script = f'mmPiece("{key}","{piece}");'
+        yield f"{key}-{digest}-{number}.js", script, len(piece)
+
+
+def write(target: Path, name: str, files: dict[str, bytes], description: dict) -> int:
+    """Write a model's scripts and its list; returns how many bytes the page will load."""
+    listed, total = {}, 0
+    for part, data in files.items():
+        shared = part in DIST
+        key = part if shared else f"{name}-{part}"
+        made = list(scripts(key, data, squeeze=part in ("wasm", "glue")))
+        for file, text, _ in made:
+            (target / file).write_text(text, encoding="ascii")
+        sizes = [size for _, _, size in made]
+        total += sum(sizes)
+        names = [file for file, _, _ in made]
+        gzipped = part in ("wasm", "glue")
+        listed[part] = {"key": key, "chunks": names, "sizes": sizes, "gzip": gzipped}
+    contents = {"files": listed, "bytes": total, "description": description}
+    text = json.dumps(json.dumps(contents, ensure_ascii=False), ensure_ascii=False)
+    (target / f"{name}.js").write_text(f'mmPiece("{name}",{text});', encoding="utf-8")
+    return total
+
+
+def prepare(app: Sphinx) -> None:
+    """Put all models into the built book, or say why they are missing."""
+    root, cache = Path(app.srcdir), Path(app.outdir).parent / ".models"
+    if app.builder.name != "html" or not (root / "mmcourse" / "inpage").is_dir():
+        return
+    try:
+        ort = runtime(cache)
+    except Unreachable as reason:
+        logger.info("the pages will be without their models: %s", reason)
+        return
+    ours = "\n".join((root / "mmcourse" / "inpage" / n).read_text("utf-8") for n in OURS)
+    ort["runtime"] += b"\n" + ours.encode()
+    target = Path(app.outdir) / "_static" / "mm" / "models"
+    target.mkdir(parents=True, exist_ok=True)
+    for old in target.glob("*.js"):
+        old.unlink()
+    for name in MODELS:
+        folder = exported(root, name, cache)
+        description = json.loads((folder / "model.json").read_text("utf-8"))
+        parts = {p: (folder / f"{p}.onnx").read_bytes() for p in description["parts"]}
+        size = write(target, name, {**ort, **parts}, description)
+        logger.info("%s runs in the pages: %.1f MB when it is asked for", name, size / 1e6)
+
+
+def setup(app: Sphinx) -> None:
+    """Connect to Sphinx."""
+    app.connect("builder-inited", prepare)
