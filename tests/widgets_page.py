@@ -698,7 +698,14 @@ def states(widgets: Sequence[Any]) -> dict[str, Any]:
     return embed_data(views=widgets, state=needed)["manager_state"]
 
 
-def page(path: Path, views: Sequence[Any], *, theme: str = "light", state: Any = None) -> str:
+def page(
+    path: Path,
+    views: Sequence[Any],
+    *,
+    theme: str = "light",
+    state: Any = None,
+    host: str = HOST.as_uri(),
+) -> str:
     """Write a page that shows the widgets (one may come twice); its address."""
     embedded = states(list(dict.fromkeys(views)))
     ids = [widget.model_id for widget in views]
@@ -713,7 +720,7 @@ def page(path: Path, views: Sequence[Any], *, theme: str = "light", state: Any =
 <style>main {{ width: min(46rem, 100%); margin: 0 auto; padding: 1rem; }}</style></head>
 <body><main class="bd-article"><h1>Widgets</h1>{shown}</main>
 {script("widget-state", embedded if state is None else state)}
-<script defer src="{HOST.as_uri()}"></script></body></html>"""
+<script defer src="{host}"></script></body></html>"""
     path.write_text(html, encoding="utf-8")
     return path.as_uri()
 

@@ -3,6 +3,9 @@
 onnxruntime-web comes from the npm registry by exact version and hash; nothing of it is in the
 repository. Where the registry cannot be reached the book is built without, and says so; the
 widgets then show the still pictures, with a sentence.
+
+A model comes from a checkpoint of the package (`MODELS`), or from the lesson that trained it: its
+widget leaves the graphs in the outputs of its cell, from where they are taken here.
 """
 
 from __future__ import annotations
@@ -12,11 +15,15 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
+from jupyter_cache import get_cache
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -30,9 +37,10 @@ DIST = {
     "glue": "ort-wasm-simd-threaded.mjs",
     "wasm": "ort-wasm-simd-threaded.wasm",
 }
-OURS = ("noise.js", "words.js", "sampler.js", "worker.js")
+OURS = ("noise.js", "words.js", "sampler.js", "text_to_image.js", "worker.js")
 PIECE = 1_000_000  # characters of one script, so that loading can tell how far it is
 MODELS = ("text-to-image",)
+Models = Iterable[tuple[dict[str, Any], dict[str, bytes]]]  # description, part → graph
 
 
 class Unreachable(Exception):
@@ -108,30 +116,60 @@ def write(target: Path, name: str, files: dict[str, bytes], description: dict) -
     return total
 
 
-def prepare(app: Sphinx) -> None:
+def from_lessons(cache_path: str) -> Models:
+    """The models that lessons left in their outputs: (description, part → graph), oldest first."""
+    from mmcourse.inpage.page_model import MIME
+
+    cache = get_cache(cache_path)
+    for record in sorted(cache.list_cache_records(), key=lambda one: one.created):
+        for cell in cache.get_cache_bundle(record.pk).nb.cells:
+            for output in cell.get("outputs", []):
+                if found := output.get("data", {}).get(MIME):
+                    parts = {name: base64.b64decode(g) for name, g in found["parts"].items()}
+                    yield {"name": found["name"], "parts": list(parts)}, parts
+
+
+def from_checkpoints(root: Path, cache: Path) -> Models:
+    """The models of checkpoints: (description, part → graph)."""
+    for name in MODELS:
+        folder = exported(root, name, cache)
+        description = json.loads((folder / "model.json").read_text("utf-8"))
+        yield description, {p: (folder / f"{p}.onnx").read_bytes() for p in description["parts"]}
+
+
+def fill(target: Path, root: Path, cache: Path, made: Models) -> None:
+    """Write the runtime and models into a folder, which is emptied first.
+
+    Raises:
+        Unreachable: there is no runtime; the folder stays empty.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for old in target.glob("*.js"):
+        old.unlink()
+    ort = runtime(cache)
+    ours = "\n".join((root / "mmcourse" / "inpage" / n).read_text("utf-8") for n in OURS)
+    ort["runtime"] += b"\n" + ours.encode()
+    for description, parts in made:
+        size = write(target, description["name"], {**ort, **parts}, description)
+        told = "%s runs in the pages: %.1f MB when it is asked for"
+        logger.info(told, description["name"], size / 1e6)
+
+
+def prepare(app: Sphinx, *_: Any) -> None:
     """Put all models into the built book, or say why they are missing."""
     root, cache = Path(app.srcdir), Path(app.outdir).parent / ".models"
     if app.builder.name != "html" or not (root / "mmcourse" / "inpage").is_dir():
         return
+    found = from_checkpoints(root, cache), from_lessons(app.config.nb_execution_cache_path)
     try:
-        ort = runtime(cache)
+        fill(Path(app.outdir) / "_static" / "mm" / "models", root, cache, chain(*found))
     except Unreachable as reason:
         logger.info("the pages will be without their models: %s", reason)
-        return
-    ours = "\n".join((root / "mmcourse" / "inpage" / n).read_text("utf-8") for n in OURS)
-    ort["runtime"] += b"\n" + ours.encode()
-    target = Path(app.outdir) / "_static" / "mm" / "models"
-    target.mkdir(parents=True, exist_ok=True)
-    for old in target.glob("*.js"):
-        old.unlink()
-    for name in MODELS:
-        folder = exported(root, name, cache)
-        description = json.loads((folder / "model.json").read_text("utf-8"))
-        parts = {p: (folder / f"{p}.onnx").read_bytes() for p in description["parts"]}
-        size = write(target, name, {**ort, **parts}, description)
-        logger.info("%s runs in the pages: %.1f MB when it is asked for", name, size / 1e6)
 
 
 def setup(app: Sphinx) -> None:
-    """Connect to Sphinx."""
-    app.connect("builder-inited", prepare)
+    """Let kernels know that a book is being built; write the models once all lessons have run."""
+    from mmcourse.inpage.page_model import BUILDING
+
+    os.environ[BUILDING] = "1"
+    app.connect("env-updated", prepare)

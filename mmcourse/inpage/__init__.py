@@ -1,9 +1,11 @@
 """Trained models as files that a page without a kernel can run.
 
-`export` writes a model of the package as ONNX graphs with half-precision weights and a
-description; the files beside it in JavaScript run them in a worker of the browser.
+`PageModel` holds the networks of a lesson for its widget; `export` writes a model that comes with
+the package as ONNX graphs and a description. The files beside it in JavaScript run them in a
+worker of the browser.
 """
 
 from mmcourse.inpage.export import EXPORTS, export
+from mmcourse.inpage.page_model import PageModel, Part
 
-__all__ = ["EXPORTS", "export"]
+__all__ = ["EXPORTS", "PageModel", "Part", "export"]

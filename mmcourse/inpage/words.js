@@ -55,14 +55,11 @@ function vocabulary({ words, aliases, length }) {
       .map(([, , one]) => one);
   }
 
-  // Known words that begin as the last word of what is being typed does.
-  function suggest(text) {
-    const last = text.normalize("NFC").toLowerCase().split(/\s+/u).at(-1).normalize("NFD");
-    return last ? words.filter((word) => word.normalize("NFD").startsWith(last)).slice(0, 6) : [];
-  }
+  // The words of numbers, padding left out.
+  const spoken = (ids) => ids.filter((id) => id > EMPTY).map((id) => words[id - 2]);
 
   const empty = [EMPTY, ...Array(length - 1).fill(PAD)];
-  return { encode, suggest, empty };
+  return { encode, spoken, empty };
 }
 
 // Ratcliff & Obershelp: twice the letters in common blocks over all letters, as Python's difflib.

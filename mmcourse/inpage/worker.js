@@ -1,5 +1,5 @@
-// The worker of a page: it holds the networks, draws, and tells each step. onnxruntime-web,
-// noise.js, words.js and sampler.js stand before this text.
+// The worker of a page: it holds the networks and computes. onnxruntime-web, noise.js, words.js,
+// sampler.js and text_to_image.js stand before this text.
 
 let [about, sessions, latest] = [null, {}, 0];
 
@@ -18,64 +18,43 @@ async function load({ files, description }) {
   wasm.numThreads = 1;
   wasm.wasmBinary = (await unpacked(files.wasm)).buffer;
   wasm.wasmPaths = { mjs: URL.createObjectURL(new Blob([glue], { type: "text/javascript" })) };
-  for (const part of about.parts)
-    sessions[part] = await ort.InferenceSession.create(await unpacked(files[part]), {
-      executionProviders: ["wasm"],
-    });
+  for (const part of about.parts) {
+    const options = { executionProviders: ["wasm"] };
+    sessions[part] = await ort.InferenceSession.create(await unpacked(files[part]), options);
+  }
 }
 
-const floats = (values, shape) => new ort.Tensor("float32", values, shape);
-const whole = (values) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length].slice(-1));
-
-async function read(ids) {
-  const tensor = new ort.Tensor("int64", BigInt64Array.from(ids, BigInt), [1, ids.length]);
-  const { out } = await sessions.reader.run({ ids: tensor });
-  return out;
-}
-
-async function paint(z) {
-  const { out } = await sessions.decoder.run({ z: floats(z, [1, ...about.latent]) });
-  return Uint8ClampedArray.from(out.data, (x) => roundEven((Math.min(Math.max(x, -1), 1) + 1) * 127.5));
+// name → {data, dims} in and out; whole numbers become 64 bits wide, as the graphs want them.
+async function run(part, inputs) {
+  const feeds = {};
+  for (const [name, { data, dims }] of Object.entries(inputs))
+    feeds[name] =
+      data instanceof Int32Array
+        ? new ort.Tensor("int64", BigInt64Array.from(data, BigInt), dims)
+        : new ort.Tensor("float32", data, dims);
+  const found = await sessions[part].run(feeds);
+  return Object.fromEntries(Object.entries(found).map(([name, { data, dims }]) => [name, { data, dims }]));
 }
 
 // Other messages are heard between two steps.
 const breathe = () => new Promise((done) => setTimeout(done));
 
-async function draw({ id, prompt, negative, seed, steps, scale }, tell) {
-  const words = vocabulary(about);
-  const [wanted, avoided] = [words.encode(prompt), negative ? words.encode(negative) : { ids: words.empty }];
-  const problem = wanted.problem ?? avoided.problem;
-  if (problem) return tell({ problem });
-  const [towards, away] = [await read(wanted.ids), await read(avoided.ids)];
-  const context = floats(Float32Array.from([...away.data, ...towards.data]), [2, ...towards.dims.slice(1)]);
-  const size = about.latent.reduce((a, b) => a * b);
-  const unet = async (z, t) => {
-    const both = new Float32Array(2 * size);
-    both.set(z);
-    both.set(z, size);
-    const { out } = await sessions.unet.run({ z: floats(both, [2, ...about.latent]), step: whole([t, t]), context });
-    return [out.data.subarray(0, size), out.data.subarray(size)];
-  };
-  let done = 0;
-  for await (const { z0 } of denoise(unet, normalNoise(seed, size), about, { steps, scale })) {
-    if (latest !== id) return tell({ stopped: true });
-    done += 1;
-    tell({ done, picture: await paint(z0), last: done === steps });
-    await breathe();
-  }
-}
+// What is done with a message; `tell(step)` says something on the way.
+const TASKS = {
+  load: (message) => load(message),
+  run: ({ part, inputs }) => run(part, inputs),
+  async draw({ id, ...asked }, tell) {
+    latest = id;
+    return drawPicture(asked, tell, () => latest !== id);
+  },
+};
 
 onmessage = async ({ data }) => {
-  const tell = (message) => postMessage({ id: data.id, ...message });
+  if (data.kind === "stop") return (latest = 0);
   try {
-    if (data.kind === "load") {
-      await load(data);
-      tell({ ready: true });
-    } else if (data.kind === "draw") {
-      latest = data.id;
-      await draw(data, tell);
-    } else latest = 0; // stop
+    const done = await TASKS[data.kind](data, (step) => postMessage({ id: data.id, step }));
+    postMessage({ id: data.id, done });
   } catch (error) {
-    tell({ failed: String(error?.message ?? error) });
+    postMessage({ id: data.id, failed: String(error?.message ?? error) });
   }
 };

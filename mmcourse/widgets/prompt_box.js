@@ -2,76 +2,58 @@
 
 function render({ model, el, experimental }) {
   const view = widget({ model, el }, "Prompt box");
-  const pictures = make("div", { class: "mm-drawn" });
-  const film = make("div", { class: "mm-strip-of-steps", role: "img", hidden: true });
-  const line = make("input", { type: "text", maxlength: 200, spellcheck: "false", autocomplete: "off" });
-  const avoid = make("input", { type: "text", maxlength: 200, spellcheck: "false", autocomplete: "off" });
+  const desk = modelDesk(view, experimental, {
+    command: "draw",
+    invite: "Type what you want to see and press Enter.",
+    alone: "This page has no running notebook behind it: open the lesson in JupyterLab and run it to draw your own.",
+  });
+  const text = () => make("input", { type: "text", maxlength: 200, spellcheck: "false", autocomplete: "off" });
+  const [line, avoid] = [text(), text()];
   const numbers = Object.fromEntries(
     Object.entries(RANGES).map(([name, [min, max, step]]) => [name, make("input", { type: "number", min, max, step })]),
   );
+  const typed = [line, avoid, ...Object.values(numbers)];
   const button = make("button", { class: "mm-button", type: "submit" }, "Draw");
-  const halt = make("button", { class: "mm-button", type: "button", onclick: () => here?.stop() }, "Stop");
-  const open = make("button", { class: "mm-button", type: "button", onclick: openHere });
-  const bar = make("progress", { max: 1, "aria-label": "Loading the model" });
-  const hint = make("p", { class: "mm-hint", role: "status" });
+  const halt = make("button", { class: "mm-button", type: "button", onclick: () => desk.page()?.stop() }, "Stop");
   const suggestions = make("datalist", { id: `mm-${Math.random().toString(36).slice(2)}` });
   line.setAttribute("list", suggestions.id);
-  let state = "looking"; // for a kernel; then ready, drawing, or in a page alone, offer, loading
-  let [here, why, share, size, drawn] = [null, "", 0, 0, null];
-
-  // Does somebody answer? In a page without a kernel nobody does, and it says so at once.
-  const ask = (message, seconds) =>
-    experimental.invoke("draw", message, { signal: AbortSignal.timeout(1000 * seconds) });
-  const turn = (next, reason = "") => {
-    [state, why] = [next, reason];
-    view.redraw();
-  };
-  const without = () => turn(view.get("model") && modelsFolder() ? "offer" : "alone");
-  ask({}, 15).then(() => turn("ready"), without);
-
-  async function openHere() {
-    turn("loading");
-    try {
-      here = await openModel(view.get("model"), (done, bytes) => {
-        [share, size] = [done, bytes / 1e6];
-        view.redraw();
-      });
-      turn("ready");
-    } catch (error) {
-      turn("alone", `The model cannot run here: ${error.message}.`);
-    }
-  }
+  const pictures = make("div", { class: "mm-drawn" });
+  const story = stepsAndWords(view);
+  let [drawing, drawn] = [false, null]; // what the page has drawn by itself
 
   const drawNow = async (event) => {
     event.preventDefault();
-    if (state !== "ready") return;
+    if (!desk.ready() || drawing) return;
     const asked = { prompt: line.value, negative: avoid.value.trim() };
-    for (const [name, input] of Object.entries(numbers)) asked[name] = Number(input.value);
+    for (const [name, input] of Object.entries(numbers)) asked[name] = input.value === "" ? NaN : Number(input.value);
     const wrong = refused(asked);
-    if (wrong) return turn("ready", wrong);
-    turn("drawing");
+    if (wrong) return desk.told(wrong);
+    drawing = true;
+    desk.told("");
     try {
-      await (here ? drawHere(asked) : ask(asked, 120));
-      turn("ready", why);
+      if (desk.page()) await drawHere(asked);
+      else desk.told((await desk.invoke(asked, 120))[0].problem);
     } catch (error) {
-      if (here) turn("alone", `The model stopped: ${error.message}.`);
-      else turn("alone");
+      desk.fail(error);
     }
+    drawing = false;
+    view.redraw();
   };
 
   async function drawHere(asked) {
-    const frames = [];
     const begun = performance.now();
-    const said = await here.draw(asked, ({ picture }) => {
-      frames.push(picture);
-      drawn = { frames, asked, shape: here.about.picture };
+    const shape = desk.page().about.picture;
+    const frames = [];
+    const said = await desk.page().draw(asked, (frame) => {
+      frames.push(frame);
+      drawn = { frames, asked, shape };
+      story.reset(drawn);
       view.redraw();
     });
-    why = said.problem ?? (said.stopped ? "Stopped." : "");
-    if (said.last) {
-      drawn.seconds = (performance.now() - begun) / 1000;
-      view.set({ prompt: asked.prompt, seed: asked.seed });
-    }
+    if (said.problem || said.stopped) return desk.told(said.problem ?? "Stopped.");
+    Object.assign(drawn, { seconds: (performance.now() - begun) / 1000, words: said.words });
+    const { prompt, seed, steps, scale, negative } = asked;
+    view.set({ prompt, seed, steps, scale, negative });
   }
 
   let wanted = null; // the last file to show, if another comes while one is unpacked
@@ -79,47 +61,21 @@ function render({ model, el, experimental }) {
     wanted = data;
     const all = await createImageBitmap(new Blob([bytes(data)], { type: "image/webp" }));
     if (wanted !== data || drawn) return;
-    canvases(count, [3, height, width]).forEach((canvas, i) => {
+    canvases(pictures, count, [3, height, width]).forEach((canvas, i) => {
       canvas.getContext("2d").drawImage(all, i * width, 0, width, height, 0, 0, width, height);
       canvas.setAttribute("aria-label", `Picture ${i + 1} of “${view.get("prompt")}”`);
     });
   }
 
-  function canvases(count, [, height, width], place = pictures, role = "img") {
-    while (place.children.length > count) place.lastChild.remove();
-    while (place.children.length < count) place.append(make("canvas", { class: "mm-pixels", role, width, height }));
-    return [...place.children].map((canvas) => Object.assign(canvas, { width, height }));
-  }
-
-  function showDrawn({ frames, asked, shape }) {
-    const [canvas] = canvases(1, shape);
-    paint(canvas.getContext("2d"), frames.at(-1), shape);
-    canvas.setAttribute("aria-label", `“${asked.prompt}” after step ${frames.length} of ${asked.steps}`);
-    const chosen = spread(frames.length, 12);
-    canvases(chosen.length, shape, film, "presentation").forEach((one, i) =>
-      paint(one.getContext("2d"), frames[chosen[i]], shape),
-    );
-    film.setAttribute("aria-label", `What the model expects the picture to be after steps ${chosen.map((i) => i + 1).join(", ")}`);
-    film.hidden = frames.length < 2;
-  }
-
   let shown = null;
   view.draw = () => {
     const data = view.get("data");
-    if (drawn) showDrawn(drawn);
+    if (drawn) story.show(drawn, pictures);
     else if (data !== shown) show((shown = data), view.get("shape"));
-    const typed = ["looking", "ready", "drawing"].includes(state);
-    for (const control of [line, avoid, ...Object.values(numbers)]) control.disabled = !typed;
-    button.disabled = state !== "ready";
-    button.textContent = state === "drawing" ? "Drawing …" : "Draw";
-    halt.hidden = !(here && state === "drawing");
-    open.hidden = state !== "offer";
-    open.textContent = "Load the model and draw here";
-    bar.hidden = state !== "loading";
-    bar.value = share;
-    const problem = view.get("problem") || why;
-    hint.textContent = problem || HINTS[state](share, size, Boolean(here));
-    hint.classList.toggle("mm-problem", Boolean(problem));
+    for (const control of typed) control.disabled = !desk.ready();
+    button.disabled = !desk.ready() || drawing;
+    button.textContent = drawing ? "Drawing …" : "Draw";
+    halt.hidden = !(desk.page() && drawing);
     if (drawn) view.say(sentenceHere(drawn));
     else view.say(sentence(view.get("prompt"), view.get("shape")[0], view.get("seed")));
   };
@@ -129,7 +85,7 @@ function render({ model, el, experimental }) {
     for (const name of Object.keys(RANGES)) numbers[name].value = view.get(name);
   };
   line.addEventListener("input", () => {
-    const words = here ? completions(line.value, here.about.words) : [];
+    const words = desk.page() ? completions(line.value, desk.page().about.words) : [];
     suggestions.replaceChildren(...words.map((value) => make("option", { value })));
   });
   const traits = ["prompt", "negative", ...Object.keys(RANGES)];
@@ -141,13 +97,80 @@ function render({ model, el, experimental }) {
   const away = field("Not this (may stay empty)", avoid);
   for (const one of [wide, away]) one.classList.add("mm-wide");
   const parts = Object.entries(numbers).map(([name, input]) => field(RANGES[name][3], input));
-  const form = make("form", { class: "mm-controls", onsubmit: drawNow }, wide, suggestions, away, ...parts, button, halt);
+  const form = make("form", { class: "mm-controls", novalidate: true, onsubmit: drawNow }, wide, suggestions, away, ...parts, button, halt);
   // JupyterLab keeps Enter from submitting; where Korean is being composed it ends a syllable.
   const enter = (event) => event.key === "Enter" && !event.isComposing && drawNow(event);
-  for (const control of [line, avoid, ...Object.values(numbers)]) control.addEventListener("keydown", enter);
-  const above = make("div", { class: "mm-controls" }, open, bar);
-  const shownTraits = ["data", "shape", "problem", ...traits];
-  return view.start(shownTraits, presetButtons(view) ?? "", above, form, hint, pictures, film);
+  for (const control of typed) control.addEventListener("keydown", enter);
+  const shownTraits = ["data", "shape", ...traits];
+  return view.start(shownTraits, presetButtons(view) ?? "", desk.node, form, pictures, ...story.nodes);
+}
+
+// Below a picture of the page's own: the way there, and where each word is read.
+function stepsAndWords(view) {
+  const film = make("div", { class: "mm-strip-of-steps", role: "img", hidden: true });
+  let [at, word] = [null, null]; // a step, null for the last; a word, null for none
+  const move = () => {
+    at = Number(range.value);
+    view.redraw();
+  };
+  const range = make("input", { type: "range", min: 0, step: 1, oninput: move });
+  const number = make("span", { class: "mm-value", "aria-hidden": "true" });
+  const slide = field("Step shown", range, number);
+  const buttons = make("div", { class: "mm-words", role: "group", "aria-label": "Where a word is read" });
+  const read = make("div", { class: "mm-read" }, make("span", { class: "mm-try", "aria-hidden": "true" }, "Where is it read?"), buttons);
+  const reset = () => ([at, word] = [null, null]);
+
+  function name(words) {
+    if (buttons.childElementCount === words.length && words.every((w, i) => buttons.children[i].textContent === w)) return;
+    const press = (i) => () => {
+      word = word === i ? null : i;
+      view.redraw();
+    };
+    buttons.replaceChildren(...words.map((w, i) => make("button", { type: "button", class: "mm-button", onclick: press(i) }, w)));
+  }
+
+  function show({ frames, asked, shape, words }, place) {
+    const last = frames.length - 1;
+    const now = at === null ? last : Math.min(at, last);
+    const [canvas] = canvases(place, 1, shape);
+    const { picture, maps } = frames[now];
+    const each = maps.length / (frames[now].rows * frames[now].columns);
+    if (word === null || !words) paint(canvas.getContext("2d"), picture, shape);
+    else {
+      const light = shares(Float32Array.from({ length: maps.length / each }, (_, i) => maps[i * each + word]));
+      veil(canvas, picture, shape, light, [frames[now].rows, frames[now].columns]);
+    }
+    const lit = word === null || !words ? "" : `, lit where “${words[word]}” is read`;
+    canvas.setAttribute("aria-label", `“${asked.prompt}” after step ${now + 1} of ${asked.steps}${lit}`);
+    const chosen = spread(frames.length, 12);
+    canvases(film, chosen.length, shape, "presentation").forEach((one, i) => {
+      paint(one.getContext("2d"), frames[chosen[i]].picture, shape);
+      one.classList.toggle("mm-on", chosen[i] === now);
+    });
+    film.setAttribute("aria-label", `What the model expects the picture to be after steps ${chosen.map((i) => i + 1).join(", ")}`);
+    film.hidden = slide.hidden = frames.length < 2;
+    [range.max, range.value] = [last, now];
+    number.textContent = `${now + 1} of ${asked.steps}`;
+    range.setAttribute("aria-valuetext", number.textContent);
+    read.hidden = !words;
+    if (words) name(words);
+    [...buttons.children].forEach((one, i) => one.setAttribute("aria-pressed", i === word));
+  }
+  slide.hidden = read.hidden = true;
+  return { nodes: [slide, film, read], show, reset };
+}
+
+// `count` canvases in a place, of the size of pictures of this shape.
+function canvases(place, count, [, height, width], role = "img") {
+  while (place.children.length > count) place.lastChild.remove();
+  while (place.children.length < count) place.append(make("canvas", { class: "mm-pixels", role, width, height }));
+  return [...place.children].map((canvas) => Object.assign(canvas, { width, height }));
+}
+
+// From 0 (the least) to 1 (the most).
+function shares(values) {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return values.map((value) => (value - low) / Math.max(high - low, 1e-9));
 }
 
 // Lowest, highest, step, label.
@@ -183,16 +206,6 @@ function completions(text, words) {
   return found.slice(0, 8).map((word) => before + word);
 }
 
-const HINTS = {
-  looking: () => "Looking for a running notebook …",
-  ready: (_, __, here) =>
-    here ? "The model runs in this page. Type what you want to see and press Enter." : "Type what you want to see and press Enter.",
-  drawing: () => "Drawing …",
-  offer: () => "The model can run in this page, without a notebook: it is loaded once, and nothing leaves your computer.",
-  loading: (share, size) => `Loading the model: ${Math.round(100 * share)} % of ${Math.round(size)} MB …`,
-  alone: () => "This page has no running notebook behind it: open the lesson in JupyterLab and run it to draw your own.",
-};
-
 function sentence(prompt, count, seed) {
   return `“${prompt}”: ${count} ${count === 1 ? "picture" : "pictures"} from seed ${seed}.`;
 }
@@ -203,5 +216,5 @@ function sentenceHere({ asked, frames, seconds }) {
   return `“${asked.prompt}”${not}: seed ${asked.seed}, step ${frames.length} of ${asked.steps}, guidance ${asked.scale}${took}.`;
 }
 
-export { completions, refused, sentence, spread };
+export { completions, refused, sentence, shares, spread };
 export default { render };

@@ -6,7 +6,8 @@ from typing import Any
 import traitlets
 from anywidget.experimental import command
 
-from mmcourse.widgets.base import CourseWidget, pixels
+from mmcourse.widgets.base import pixels
+from mmcourse.widgets.live import LiveWidget
 from mmcourse.widgets.prompt_grid import sheet
 
 Tell = Callable[[Any], None]
@@ -14,7 +15,7 @@ Draw = Callable[..., Any]
 OPTIONS = ("steps", "scale", "negative")
 
 
-class PromptBox(CourseWidget):
+class PromptBox(LiveWidget):
     """A line to type in, a button, and what the model draws for it.
 
     In a page without a kernel the last pictures stand there. If the book has the model's files
@@ -28,7 +29,7 @@ class PromptBox(CourseWidget):
     """
 
     _files = "prompt_box"
-    _also = ("model_host",)
+    _also = ("model_host", "veil")
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
     prompt = traitlets.Unicode().tag(sync=True)
@@ -36,7 +37,6 @@ class PromptBox(CourseWidget):
     steps = traitlets.Int(10).tag(sync=True)
     scale = traitlets.Float(3.0).tag(sync=True)
     negative = traitlets.Unicode().tag(sync=True)
-    model = traitlets.Unicode().tag(sync=True)
     problem = traitlets.Unicode().tag(sync=True)
 
     def __init__(

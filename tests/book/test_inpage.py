@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 PROMPTS = [
     ("a large red circle", 0), ("a small blue square above a large green star", 3),
-    ("a yellow heart on a black background", 5), ("큰 빨간 원", 1),
+    ("a yellow heart on black", 5), ("큰 빨간 원", 1),
     ("작은 파란 사각형 위의 큰 빨간 원", 2), ("초록 별", 4),
 ]  # fmt: skip
 LESSON = "notebooks/77_text_to_image.html"

@@ -1,0 +1,145 @@
+"""The prompt box in a page without a kernel: it draws what Python draws, and says what not."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from browser import open_page, violations
+from live_page import live_page
+from playwright.sync_api import Browser, Locator, expect
+
+from mmcourse import studio
+from mmcourse.data import describe_all
+from mmcourse.diffusion import TextToImage
+from mmcourse.widgets import PromptBox
+
+PROMPTS = [
+    ("a large red circle", 0), ("a small blue square above a large green star", 3),
+    ("a yellow heart on black", 5), ("큰 빨간 원", 1),
+    ("작은 파란 사각형 위의 큰 빨간 원", 2), ("초록 별", 4),
+]  # fmt: skip
+OBJECTS = [1, 2, 1, 1, 2, 1]
+# The bytes of the picture, channel by channel.
+BYTES = """(root) => {
+  const canvas = root.querySelector(".mm-drawn canvas");
+  const copy = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  const { data } = context.getImageData(0, 0, 64, 64);
+  return [0, 1, 2].map((c) => Array.from({ length: data.length / 4 }, (_, i) => data[4 * i + c]));
+}"""
+
+
+@pytest.fixture(scope="module")
+def model() -> TextToImage:
+    return TextToImage.load("text-to-image", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, model: TextToImage) -> str:
+    made = PromptBox(studio.sketcher(model, count=1), "a red circle", model="text-to-image")
+    return live_page(tmp_path_factory.mktemp("live"), [made], checkpoints=True)
+
+
+@pytest.fixture(scope="module")
+def found(browser: Browser, address: str) -> Iterator[Locator]:
+    """The prompt box after its model has been loaded, once for all."""
+    with open_page(browser, address) as page:
+        widget = page.locator(".mm-widget")
+        widget.get_by_role("button", name="Load the model").click()
+        expect(widget.locator(".mm-hint")).to_contain_text("runs in this page", timeout=60_000)
+        yield widget
+
+
+def ask(found: Locator, prompt: str, **numbers: Any) -> None:
+    numbers = {"Seed": 0, "Steps": 10, "Guidance": 3, **numbers}
+    found.get_by_label("Prompt, in English or Korean").fill(prompt)
+    for label, value in numbers.items():
+        found.get_by_label(label, exact=True).fill(str(value))
+    found.get_by_role("button", name="Draw", exact=True).click()
+
+
+def draw(found: Locator, prompt: str, seed: int) -> torch.Tensor:
+    """Ask for a picture and wait for it, (3, 64, 64) in 0 … 255."""
+    ask(found, prompt, Seed=seed)
+    told = f"“{prompt}”: seed {seed}, step 10 of 10"
+    expect(found.locator(".mm-summary")).to_contain_text(told, timeout=30_000)
+    expect(found.get_by_role("button", name="Draw", exact=True)).to_be_enabled()
+    return torch.tensor(found.evaluate(BYTES)).reshape(3, 64, 64)
+
+
+def test_the_page_draws_what_python_draws(found: Locator, model: Any) -> None:
+    pictures = torch.stack([draw(found, *one) for one in PROMPTS])
+    wanted = [model.generate(p, seed=seed, steps=10, scale=3.0)[0] for p, seed in PROMPTS]
+    expected = ((torch.stack(wanted) + 1) * 127.5).round()
+    assert (pictures - expected).abs().max() <= 2
+    seen = describe_all(pictures / 127.5 - 1)
+    assert [len(scene.objects) for scene in seen] == OBJECTS
+    assert violations(found.page, "main") == []
+
+
+def test_words_and_steps_of_a_picture(found: Locator) -> None:
+    before = draw(found, "a large red circle", 0)
+    word = found.get_by_role("button", name="circle", exact=True)
+    word.click()
+    expect(word).to_have_attribute("aria-pressed", "true")
+    canvas = found.locator(".mm-drawn canvas")
+    expect(canvas).to_have_attribute("aria-label", "“a large red circle” after step 10 of 10, "
+                                     "lit where “circle” is read")  # fmt: skip
+    word.click()
+    expect(canvas).to_have_attribute("aria-label", "“a large red circle” after step 10 of 10")
+    found.get_by_label("Step shown").fill("0")
+    expect(canvas).to_have_attribute("aria-label", "“a large red circle” after step 1 of 10")
+    after = torch.tensor(found.evaluate(BYTES)).reshape(3, 64, 64)
+    assert (before - after).abs().float().mean() > 5, "early, the model only guesses"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "numbers", "said"),
+    [
+        ("", {}, "the prompt is empty"),
+        ("a red circl", {}, "nearest known: circle"),
+        ("a red circle", {"Seed": -1}, "Seed must be a whole number from 0 to 4294967295"),
+        ("a red circle", {"Seed": 2**32}, "Seed must be a whole number from 0 to 4294967295"),
+        ("a red circle", {"Seed": ""}, "Seed must be a whole number"),
+        ("a red circle", {"Steps": 0}, "Steps must be a whole number from 1 to 50"),
+        ("a red circle", {"Steps": 1000}, "Steps must be a whole number from 1 to 50"),
+        ("a red circle", {"Steps": 2.5}, "Steps must be a whole number from 1 to 50"),
+        ("a red circle", {"Guidance": 1e9}, "Guidance must be a number from 0 to 20"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(
+    found: Locator, prompt: str, numbers: dict[str, Any], said: str
+) -> None:
+    ask(found, prompt, **numbers)
+    expect(found.locator(".mm-hint")).to_contain_text(said)
+    expect(found.get_by_role("button", name="Draw", exact=True)).to_be_enabled()
+
+
+def test_a_very_long_prompt_is_cut_and_answered(found: Locator) -> None:
+    ask(found, "")
+    line = found.get_by_label("Prompt, in English or Korean")
+    line.evaluate("(node) => { node.value = 'a '.repeat(5000); }")
+    found.get_by_role("button", name="Draw", exact=True).click()
+    expect(found.locator(".mm-hint")).to_contain_text("a caption has at most 18 words")
+
+
+def test_stopping_and_a_storm_of_clicks(found: Locator) -> None:
+    ask(found, "a large red circle", Steps=50)
+    found.get_by_role("button", name="Stop").click()
+    expect(found.locator(".mm-hint")).to_contain_text("Stopped.")
+    button = found.get_by_role("button", name="Draw", exact=True)
+    button.evaluate("(node) => { for (let i = 0; i < 30; i++) node.click(); }")
+    told = "step 50 of 50, guidance 3; "
+    expect(found.locator(".mm-summary")).to_contain_text(told, timeout=60_000)
+
+
+def test_without_webassembly_the_pictures_stay(browser: Browser, address: str) -> None:
+    with open_page(browser, address) as page:
+        page.add_init_script("delete globalThis.WebAssembly")
+        page.reload()
+        found = page.locator(".mm-widget")
+        found.get_by_role("button", name="Load the model").click()
+        expect(found.locator(".mm-hint")).to_contain_text("does not run WebAssembly")
+        expect(found.locator(".mm-drawn canvas")).to_be_visible()
