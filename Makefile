@@ -1,5 +1,5 @@
 # Two commands for a newcomer: `make book` and `make test`. Each makes what it needs.
-# Others: lab, dist (zip and PDF), check (the quick part), lock, newest, release, grade, clean.
+# Others: page (one lesson), lab, dist (zip and PDF), check (the quick part), lock, newest, release, grade, clean.
 
 PYTHON ?= python3
 SHELL  := /bin/bash
@@ -17,7 +17,7 @@ else
 install = $(BIN)/uv pip install -q --python $(BIN)/python -r $(1)
 endif
 
-.PHONY: book lab dist test check lock newest release grade clean bench
+.PHONY: book page lab dist test check lock newest release grade clean bench
 
 # ---- the environment: made when missing, made again when its lock changed ----
 .venv/run: requirements.txt pyproject.toml
@@ -38,6 +38,14 @@ endif
 book: .venv/run
 	$(BIN)/jupyter-book build . --toc book/_toc.yml -W --keep-going
 	@echo "The book: file://$(CURDIR)/$(BOOK)"
+
+# one lesson by itself, for its writer: `make page LESSON=54`. Links to other pages stay open.
+page: .venv/run
+	mkdir -p _build/page
+	printf 'format: jb-book\nroot: book/preface\nchapters:\n  - file: %s\n' \
+	  $(basename $(wildcard notebooks/$(LESSON)_*.md)) > _build/page/_toc.yml
+	$(BIN)/jupyter-book build . --toc _build/page/_toc.yml --path-output _build/page
+	@echo "The page: file://$(CURDIR)/_build/page/_build/html/$(basename $(wildcard notebooks/$(LESSON)_*.md)).html"
 
 lab: .venv/run
 	$(BIN)/jupyter lab --ServerApp.root_dir=.
