@@ -5,12 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmcourse.inpage import PageModel, Part
-from mmcourse.transformers import TransformerBlock, padding_mask
-from mmcourse.widgets import AttentionExplorer
+from mmcourse.inpage import PageModel, Part, WatchedBert
+from mmcourse.transformers import Bert, TransformerBlock, WordPiece, padding_mask
+from mmcourse.widgets import AttentionExplorer, MaskedWords
 
-NOUNS = "animal street dog road soup cat river".split()
-WORDS = ["[PAD]", *"because did cross in it not the tired too was wide".split(), *NOUNS]
+NOUNS = ["animal", "street", "dog", "road", "soup", "cat", "river"]
+OTHERS = "because did cross in it not the tired too was wide"
+WORDS = ["[PAD]", *OTHERS.split(" "), *NOUNS]
 LENGTH = 14
 TYPED = "the animal did not cross the street because it was too tired"
 
@@ -64,3 +65,35 @@ def reading(live: PageModel | None = None, **options: Any) -> AttentionExplorer:
     presets = [{"name": "tired", "sentence": 0}, {"name": "wide", "sentence": 1}]
     named = {"words": WORDS, "answers": NOUNS, "presets": presets, "pinned": 8, **options}
     return AttentionExplorer.from_sentences(sentences, live=live, **named)
+
+
+CORPUS = ["my dog is hairy .", "he likes playing .", "동생은 밤을 먹었다 .", "밤이 되었다 ."]
+CORPUS += ["the man went to the store .", "sleepless penguins play", "café 밤이 깊었다"]
+LONGEST = 16
+
+
+def tokenizer() -> WordPiece:
+    return WordPiece.train(CORPUS * 3, 120, strip_accents=False)
+
+
+def masker(pieces: WordPiece) -> PageModel:
+    """A small BERT that tells where it looks."""
+    torch.manual_seed(33)
+    sizes = {"embed_dim": 16, "num_heads": 4, "num_layers": 2, "max_positions": LONGEST}
+    bert = Bert(len(pieces), dropout=0.0, **sizes)
+    for one in bert.parameters():
+        nn.init.normal_(one, std=0.5)
+    batch = pieces.batch(["my [MASK] is hairy"], length=LONGEST)
+    inputs = {"ids": batch.input_ids, "segments": batch.token_type_ids}
+    part = Part(WatchedBert(bert), inputs, ("logits", "weights"))
+    return PageModel("masker", {"reader": part})
+
+
+def guessing(live: PageModel | None = None, **options: Any) -> MaskedWords:
+    """Masked words of one stored sentence, which ask `masker`."""
+    pieces = tokenizer()
+    tokens = ["[CLS]", *pieces.tokenize("my dog is hairy"), "[SEP]"]
+    shares = torch.full((len(tokens), len(pieces)), 1 / len(pieces))
+    sentence = {"name": "dog", "tokens": tokens, "probabilities": shares}
+    named = {"start": "my [MASK] is hairy", "tokenizer": pieces, **options}
+    return MaskedWords([sentence], pieces.tokens, live=live or masker(pieces), **named)

@@ -164,9 +164,7 @@ class AttentionExplorer(LiveWidget):
         return figure
 
 
-def _reads(
-    live: Any, words: Sequence[str], answers: Sequence[str], pronoun: str
-) -> dict[str, Any]:
+def _reads(live: Any, words: Sequence[str], answers: Sequence[str], pronoun: str) -> dict[str, Any]:
     """Ask the model once whether words and answers fit it; what the page must know of them."""
     part = live.parts.get("reader")
     if part is None or set(part.outputs) != {"logits", "weights"} or set(part.inputs) != {"ids"}:
