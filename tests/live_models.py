@@ -28,7 +28,7 @@ class Pronouns(nn.Module):
         self.answer = nn.Linear(width, len(NOUNS))
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        mask = padding_mask((ids > 0).sum(dim=1), ids.shape[1])
+        mask = padding_mask((ids > 0).sum(dim=1), LENGTH)
         x = self.embed(ids) + self.positions
         weights = []
         for block in self.blocks:
@@ -59,7 +59,7 @@ def reading(live: PageModel | None = None, **options: Any) -> AttentionExplorer:
     sentences = []
     for name, text in (("tired", TYPED), ("wide", TYPED.replace("tired", "wide"))):
         count = len(text.split())
-        weights = live.run("reader", {"ids": numbered(text)})["weights"][0]
+        weights = pronouns().run("reader", {"ids": numbered(text)})["weights"][0]
         shown = weights[..., :count, :count]
         sentences.append({"name": name, "tokens": text.split(), "weights": shown})
     presets = [{"name": "tired", "sentence": 0}, {"name": "wide", "sentence": 1}]
