@@ -14,6 +14,7 @@ function render({ model, el, experimental }) {
   });
   const title = make("p", { class: "mm-title" });
   const bars = make("ol", { class: "mm-guesses" });
+  const own = ownWords(view, experimental);
   const hint = "Click a word, or move with the arrow keys and press Enter, to hide it.";
 
   view.draw = () => {
@@ -40,15 +41,16 @@ function render({ model, el, experimental }) {
   });
   const names = view.get("sentences").map(({ name }, i) => [i, name]);
   const sentences = choice(view, "sentence", { label: "Sentence", options: names });
-  return view.start(
+  const stop = view.start(
     ["sentences", "sentence", "position"],
     presetButtons(view) ?? "",
     controls(sentences),
     line.node,
     make("p", { class: "mm-hint" }, hint),
     make("div", {}, title, bars),
-    ownWords(view, experimental),
   );
+  view.summary.after(own); // which speaks of the stored sentence
+  return stop;
 }
 
 const percent = (p) => (p > 0 && p < 0.001 ? "< 0.1 %" : `${(100 * p).toFixed(p < 0.0995 ? 1 : 0)} %`);
