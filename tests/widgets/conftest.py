@@ -15,7 +15,11 @@ from browser import launch, open_page
 from playwright.sync_api import Browser, Locator
 from widgets_page import page, shown
 
+from mmcourse import widgets
 from mmcourse.widgets.base import compose
+
+MADE = [getattr(widgets, name) for name in widgets.__all__]
+ALSO = {made._files: made._also for made in MADE}  # the shared files that each widget has
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,7 @@ def run(tmp_path: Path) -> Callable[..., Any]:
     """Evaluate an expression of JavaScript; a widget's exports are `m`, the input is `x`."""
 
     def evaluate(expression: str, x: Any = None, widget: str = "attention_explorer") -> Any:
-        (tmp_path / "widget.mjs").write_text(compose(widget, "js"), encoding="utf-8")
+        (tmp_path / "widget.mjs").write_text(compose(widget, "js", ALSO[widget]), encoding="utf-8")
         (tmp_path / "input.json").write_text(json.dumps(x), encoding="utf-8")
         (tmp_path / "main.mjs").write_text(
             "import * as m from './widget.mjs';\nimport { readFileSync } from 'node:fs';\n"
