@@ -196,8 +196,9 @@ function ownText(view, desk, texts) {
   const told = () => {
     if (!written.length || writing) return "";
     const together = written.reduce((product, [, p]) => product * p, 1);
-    const count = `${written.length} ${written.length === 1 ? "word" : "words"}`;
-    return `Wrote ${count} (${end}), of probability ${share(together)} together: “${texts.text(texts.here())}”. `;
+    const spoken = written.filter(([token]) => !isMark(words[token])).length;
+    const count = `${spoken} ${spoken === 1 ? "word" : "words"}`;
+    return `Wrote ${count} (${end}); together their probability is ${share(together)}: “${texts.text(texts.here())}”. `;
   };
   const row = controls(field("Seed", seed), go, halt);
   return { node: make("div", { class: "mm-own" }, desk.node, line.node, row, list), told };
