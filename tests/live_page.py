@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jaxtyping import config
 from widgets_page import HOST, page
 
 from mmcourse.inpage.page_model import BUILDING, MIME
@@ -25,6 +26,7 @@ def models_of(widgets: Sequence[Any]) -> list[tuple[dict[str, Any], dict[str, by
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(BUILDING, "1")
+        patch.setattr(config, "jaxtyping_disable", True)  # traced sizes are no plain numbers
         for widget in widgets:
             data, _ = widget._repr_mimebundle_()
             if kept := data.get(MIME):

@@ -47,7 +47,7 @@ def test_still_picture_and_sentence(make: Any) -> None:
 
 def test_every_javascript_file_has_its_class() -> None:
     parts = {"kit", "pictures", "player", "static_host", "veil", "model_host", "known_words"}
-    parts |= {"own_line", "own_sentence", "own_words", "wordpiece"}
+    parts |= {"next_words", "noise", "own_line", "own_sentence", "own_words", "wordpiece"}
     stems = {path.stem for path in HERE.glob("*.js")} - parts
     assert stems == {path.stem for path in HERE.glob("*.py")} - {"__init__", "base", "live"}
 
