@@ -2,12 +2,12 @@
 
 async function render({ model, el, experimental }) {
   const view = widget({ model, el }, "Caption match");
-  const desk = modelDesk(view, experimental, { invite: "Type a caption and press Enter." });
   const [count, height, width] = view.get("shape");
   const [states, stored, names] = [view.get("readers"), view.get("stored"), view.get("names")];
   const readers = states.map(textReader);
   const { seen, read, file } = unpacked(view.get("data"), count, states, stored);
   const all = await createImageBitmap(file);
+  const desk = modelDesk(view, experimental, { invite: "Type a caption and press Enter." });
 
   const line = make("input", { type: "text", maxlength: 300, spellcheck: "false", autocomplete: "off" });
   const select = make("select", {}, ...states.map(({ name }) => make("option", {}, name)));
@@ -88,7 +88,7 @@ function place(width, height) {
     canvas.setAttribute("aria-label", text);
     rank.textContent = `${i + 1}. `;
     value.textContent = `cosine ${cosines[picture].toFixed(2).replace("-", "−")}`;
-    share.textContent = percent(shares[picture]);
+    share.textContent = `share ${percent(shares[picture])}`;
     [name.textContent, mark.textContent] = [text, remark];
     bar.style.width = `${100 * clamp(cosines[picture], 0, 1)}%`;
     Object.assign(node.dataset, { picture, cosine: cosines[picture].toFixed(7), share: shares[picture].toFixed(7) });
@@ -110,7 +110,7 @@ function wordStrip() {
       ...drops.map((drop, i) => {
         const number = drop >= 0 ? `−${drop.toFixed(2)}` : `+${(-drop).toFixed(2)}`;
         const item = make("li", { "data-drop": drop.toFixed(7), class: drop < 0 ? "mm-rises" : "" }, make("b", {}, words[i]), make("span", {}, number));
-        item.style.setProperty("--mm-share", `${Math.round(55 * Math.max(0, drop / most))}%`);
+        item.style.setProperty("--mm-share", `${Math.round(32 * Math.max(0, drop / most))}%`);
         return item;
       }),
     );

@@ -3,15 +3,15 @@
 
 async function render({ model, el, experimental }) {
   const view = widget({ model, el }, "Zero-shot classifier");
-  const desk = modelDesk(view, experimental, { invite: "Write class names and press “Sort the pictures”." });
   const [count, height, width] = view.get("shape");
   const [states, stored, names] = [view.get("readers"), view.get("stored"), view.get("names")];
   const readers = states.map(textReader);
   const { seen, read, file } = unpacked(view.get("data"), count, states, stored);
   const all = await createImageBitmap(file);
+  const desk = modelDesk(view, experimental, { invite: "Write class names and press “Sort the pictures”." });
 
   const quiet = { maxlength: 600, spellcheck: "false", autocomplete: "off" };
-  const list = make("textarea", { rows: 5, "data-lm-suppress-shortcuts": "true", ...quiet });
+  const list = make("textarea", { rows: 6, "data-lm-suppress-shortcuts": "true", ...quiet });
   const template = make("input", { type: "text", ...quiet });
   const select = make("select", {}, ...states.map(({ name }) => make("option", {}, name)));
   const button = make("button", { class: "mm-button", type: "submit" }, "Sort the pictures");
@@ -89,17 +89,23 @@ function fillBins(bins, { all, width, height, names, classes, fits, sorted }) {
       const items = mine.map((i) => {
         const canvas = make("canvas", { class: "mm-pixels", width, height, role: "img" });
         canvas.getContext("2d").drawImage(all, i * width, 0, width, height, 0, 0, width, height);
-        const right = fits ? fits[i].includes(c) : null;
-        canvas.setAttribute("aria-label", names[i] + (right === null ? "" : right ? ", right" : ", wrong"));
-        const mark = right === null ? "" : right ? " ✓" : " ✗";
-        const told = make("span", { "aria-hidden": right !== null }, percent(shares[i][c]) + mark);
+        const [mark, verdict] = judged(fits?.[i], c);
+        canvas.setAttribute("aria-label", names[i] + (verdict && `, ${verdict}`));
+        const told = make("span", {}, percent(shares[i][c]), make("span", { "aria-hidden": "true" }, mark));
         const data = { "data-picture": i, "data-share": shares[i][c].toFixed(7) };
-        return make("li", { class: right === false ? "mm-wrong" : "", ...data }, canvas, told);
+        return make("li", { class: verdict === "wrong" ? "mm-wrong" : "", ...data }, canvas, told);
       });
       const list = mine.length ? make("ul", { "aria-label": `Sorted into ${name}` }, ...items) : make("p", { class: "mm-hint" }, "none");
       return make("div", { class: "mm-bin", "data-class": name }, title, list);
     }),
   );
+}
+
+// A mark and a word for a picture in class c, by the classes that fit it; none where nobody knows.
+function judged(fits, c) {
+  if (!fits) return ["", ""];
+  if (!fits.length) return [" –", "no class fits"];
+  return fits.includes(c) ? [" ✓", "right"] : [" ✗", "wrong"];
 }
 
 // {classes, rows} of what was typed, or {problem}.
@@ -150,8 +156,8 @@ function sentence(classes, chosen, fits) {
   if (!fits) return `${said} Nobody knows the truth of these classes, so nothing is counted.`;
   const some = chosen.flatMap((mine, i) => (fits[i].length ? [fits[i].includes(mine)] : []));
   const right = some.filter((one) => one).length;
-  const share = percent(right / some.length);
-  const score = some.length ? ` Right: ${right} of ${some.length} (${share}; by guessing ${percent(1 / classes.length)}).` : "";
+  const [share, chance] = [right / some.length, 1 / classes.length].map((part) => `${Math.round(100 * part)} %`);
+  const score = some.length ? ` Right: ${right} of ${some.length} (${share}; by guessing ${chance}).` : "";
   const left = chosen.length - some.length;
   return said + score + (left ? ` No class fits ${left} of the pictures, and each had to go somewhere.` : "");
 }

@@ -102,8 +102,8 @@ class ZeroShotBuilder(ReaderWidget):
         right = sum(mine in those for mine, those in some)
         if some:
             said += (
-                f" Right: {right} of {len(some)} ({percent(right / len(some))}; "
-                f"by guessing {percent(1 / len(classes))})."
+                f" Right: {right} of {len(some)} ({int(100 * right / len(some) + 0.5)} %; "
+                f"by guessing {int(100 / len(classes) + 0.5)} %)."
             )
         if left := len(chosen) - len(some):
             said += f" No class fits {left} of the pictures, and each had to go somewhere."

@@ -65,8 +65,10 @@ def node() -> str:
 def run(tmp_path: Path) -> Callable[..., Any]:
     """Evaluate an expression of JavaScript; a widget's exports are `m`, the input is `x`."""
 
-    def evaluate(expression: str, x: Any = None, widget: str = "attention_explorer") -> Any:
-        (tmp_path / "widget.mjs").write_text(compose(widget, "js"), encoding="utf-8")
+    def evaluate(
+        expression: str, x: Any = None, widget: str = "attention_explorer", also: Any = ()
+    ) -> Any:
+        (tmp_path / "widget.mjs").write_text(compose(widget, "js", also), encoding="utf-8")
         (tmp_path / "input.json").write_text(json.dumps(x), encoding="utf-8")
         (tmp_path / "main.mjs").write_text(
             "import * as m from './widget.mjs';\nimport { readFileSync } from 'node:fs';\n"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from helpers import rejects
 from PIL import Image
-from widgets_page import MAKERS, box
+from widgets_page import LIVE, MAKERS
 
 from mmcourse import widgets
 from mmcourse.widgets.base import BUDGET, HERE, compose
@@ -17,17 +17,18 @@ every = pytest.mark.parametrize("make", MAKERS)
 
 
 def test_every_widget_has_its_maker() -> None:
-    made = [type(make()).__name__ for make in (*MAKERS, box)]
+    made = [type(make()).__name__ for make in (*MAKERS, *LIVE)]
     assert sorted([*made, "CourseWidget"]) == sorted(widgets.__all__)
 
 
-@pytest.mark.parametrize("make", [*MAKERS, box])
+@pytest.mark.parametrize("make", [*MAKERS, *LIVE])
 def test_a_widget_is_light(make: Any) -> None:
     widget = make()
     assert len(widget.data) <= BUDGET
     shared = compose("", "js") + compose("", "css")
     assert len(shared.encode()) <= 25_000, "the shared code stands in every widget of a page"
-    assert len((widget._esm + widget._css).encode()) <= 36_000
+    most = 44_000 if make in LIVE else 36_000  # asking a network takes a desk
+    assert len((widget._esm + widget._css).encode()) <= most
 
 
 @every
