@@ -144,7 +144,7 @@ function sentence(caption, { cosines, order, drops, shares }, names) {
   const said = `“${caption}” fits “${names[best]}” best: cosine ${fixed(cosines[best])}, ${percent(shares[best])} among ${cosines.length} pictures.`;
   if (!drops.length) return said;
   const most = Math.max(...drops);
-  if (most <= 0) return `${said} Without any one of its words the similarity does not fall.`;
+  if (most <= 0) return `${said} It does not fall, whichever word is left out.`;
   return `${said} It falls most, by ${fixed(most)}, without “${caption.split(" ")[drops.indexOf(most)]}”.`;
 }
 

@@ -91,7 +91,7 @@ class CaptionMatch(ReaderWidget):
             return said
         word = words[int(drops.argmax())]
         if drops.max() <= 0:
-            return f"{said} Without any one of its words the similarity does not fall."
+            return f"{said} It does not fall, whichever word is left out."
         return f"{said} It falls most, by {_fixed(drops.max())}, without “{word}”."
 
     def _draw(self) -> Any:

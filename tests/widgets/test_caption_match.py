@@ -27,12 +27,13 @@ def test_it_says_what_fits_best_and_by_which_word() -> None:
     reader, pictures = text_readers()[0], discs()
     cosines = reader.see(pictures) @ reader.read(["a small red disc"])[0]
     assert made.alt.startswith(f"“a small red disc” fits “disc {cosines.argmax()}” best: cosine")
-    assert "without “" in made.alt
+    said = {"It falls most, by": "without “", "It does not fall, ": "left out."}
+    assert any(start in made.alt and end in made.alt for start, end in said.items())
     made.asked = 1
     assert made._describe().startswith("“빨간 원판” fits “disc ")
     assert made.png()[:4] == b"\x89PNG"
     assert matching(asked=-1).alt == matching().alt
-    assert "falls" not in CaptionMatch(discs(), text_readers(), [(0, "red")], names=["x"] * 6).alt
+    assert "It " not in CaptionMatch(discs(), text_readers(), [(0, "red")], names=["x"] * 6).alt
 
 
 def test_stored_captions_are_cleaned() -> None:
