@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from ipywidgets.embed import dependency_state, embed_data
 from playwright.sync_api import Locator, Page, expect
+from torch import nn
 
 from mmcourse.data import WordTokenizer
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
@@ -31,6 +32,7 @@ from mmcourse.widgets import (
     FlowScrubber,
     GuidanceGrid,
     LabelTree,
+    LatentEditor,
     LatentPlane,
     MaskedPicture,
     MaskedWords,
@@ -454,6 +456,28 @@ def latent(**options: Any) -> LatentPlane:
     return LatentPlane(tiles, codes, **named, **options)
 
 
+def small_decoder() -> nn.Module:
+    """Latents (1, 2, 4, 4) to pictures (1, 3, 16, 16) in (-1, 1), by two layers."""
+    torch.manual_seed(0)
+    parts = nn.Conv2d(2, 48, 3, padding=1), nn.PixelShuffle(4), nn.Tanh()
+    return nn.Sequential(*parts).eval()
+
+
+def latents(**options: Any) -> LatentEditor:
+    """Two latents, and each with its first channel at 0."""
+    z = torch.randn(2, 2, 2, 4, 4, generator=torch.Generator().manual_seed(1)).half().float()
+    z[:, 1] = z[:, 0]
+    z[:, 1, 0] = 0
+    with torch.no_grad():
+        pictures = small_decoder()(z.flatten(0, 1)).unflatten(0, (2, 2))
+    presets = [
+        {"name": "Half of it", "scene": 1, "edit": 1, "channel": 0, "place": 5, "note": "Gone?"},
+        {"name": "As it was", "scene": 0, "edit": 0, "channel": 1, "place": 0},
+    ]
+    names = {"names": ["a disc", "a hole"], "edits": ["as encoded", "channel 1 at 0"]}
+    return LatentEditor(z, pictures, **names, **({"presets": presets} | options))
+
+
 def ring(**options: Any) -> ModeScrubber:
     """Two trainings from the middle outwards: to eight modes, and to one of them."""
     turn = np.arange(64) * np.pi / 4
@@ -727,6 +751,7 @@ MAKERS: list[Callable[..., Any]] = [
     holes,
     labels,
     latent,
+    latents,
     masked,
     mixer,
     noise,

@@ -16,6 +16,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -148,7 +149,9 @@ def fill(target: Path, root: Path, cache: Path, made: Models) -> None:
     for old in target.glob("*.js"):
         old.unlink()
     ort = runtime(cache)
-    ours = "\n".join((root / "mmcourse" / "inpage" / n).read_text("utf-8") for n in OURS)
+    scripts_of_ours = root / "mmcourse" / "inpage"
+    shutil.copy2(scripts_of_ours / "loader.js", target / "loader.js")
+    ours = "\n".join((scripts_of_ours / n).read_text("utf-8") for n in OURS)
     ort["runtime"] += b"\n" + ours.encode()
     for description, parts in made:
         size = write(target, description["name"], {**ort, **parts}, description)

@@ -19,6 +19,7 @@ from mmcourse.widgets.descent_explorer import DescentExplorer
 from mmcourse.widgets.flow_scrubber import FlowScrubber
 from mmcourse.widgets.guidance_grid import GuidanceGrid
 from mmcourse.widgets.label_tree import LabelTree
+from mmcourse.widgets.latent_editor import LatentEditor
 from mmcourse.widgets.latent_plane import LatentPlane
 from mmcourse.widgets.masked_picture import MaskedPicture
 from mmcourse.widgets.masked_words import MaskedWords
@@ -54,6 +55,7 @@ __all__ = [
     "FlowScrubber",
     "GuidanceGrid",
     "LabelTree",
+    "LatentEditor",
     "LatentPlane",
     "MaskedPicture",
     "MaskedWords",

@@ -1,20 +1,5 @@
-// The page's side of a model: a kernel computes where one runs; elsewhere the page loads the model's
-// files when its reader asks for it, and a worker computes. For widgets that are `LiveWidget`s.
-
-// Files are scripts, since a page on file:// may not fetch: each calls mmPiece(file, text).
-const pieces = (globalThis.mmPieces ??= new Map());
-globalThis.mmPiece ??= (file, text) => pieces.set(file, (pieces.get(file) ?? "") + text);
-const opened = (globalThis.mmModels ??= new Map()); // name → promise: loaded once a page
-
-function script(address) {
-  return new Promise((done, fail) => {
-    const node = document.createElement("script");
-    node.src = address;
-    node.onload = () => done(node.remove());
-    node.onerror = () => fail(new Error("the model's files are missing here"));
-    document.head.append(node);
-  });
-}
+// Where a widget asks a model: a kernel where one runs; elsewhere the page loads the model's files
+// when its reader asks for it, and computes. For widgets that are `LiveWidget`s.
 
 // Where the book keeps its models; null where this page has none.
 function modelsFolder() {
@@ -22,78 +7,15 @@ function modelsFolder() {
   return host ? new URL("models/", host.src).href : null;
 }
 
-// {run, draw, stop, about}: a model in a worker. `tell(share, bytes)` says how far loading is.
-function openModel(name, tell) {
-  if (!opened.has(name)) {
-    const loading = loadModel(name, tell);
-    opened.set(name, loading);
-    loading.catch(() => opened.delete(name)); // it may be tried again
-  }
-  return opened.get(name);
-}
-
-async function loadModel(name, tell) {
-  if (typeof WebAssembly !== "object" || typeof DecompressionStream !== "function" || typeof Worker !== "function")
-    throw new Error("this browser does not run WebAssembly in a worker");
+async function openModel(name, tell) {
   const folder = modelsFolder();
-  if (!folder) throw new Error("the model's files are missing here");
-  await script(`${folder}${name}.js`); // what there is to load
-  const { files, description, bytes } = JSON.parse(pieces.get(name));
-  pieces.delete(name);
-  let loaded = 0;
-  for (const { key, chunks, sizes } of Object.values(files)) {
-    pieces.delete(key);
-    for (let i = 0; i < chunks.length; i++) {
-      await script(folder + chunks[i]);
-      loaded += sizes[i];
-      tell(loaded / bytes, bytes);
-    }
-  }
-  const runtime = await fetchless(pieces.get(files.runtime.key));
-  const worker = new Worker(URL.createObjectURL(runtime));
-  const parts = ["glue", "wasm", ...description.parts];
-  const sent = parts.map((part) => [part, { text: pieces.get(files[part].key), gzip: files[part].gzip }]);
-  for (const { key } of Object.values(files)) pieces.delete(key);
-  return connect(worker, { files: Object.fromEntries(sent), description });
-}
-
-// Base64 to a script, a piece at a time, so that the page is never still for long.
-async function fetchless(text) {
-  const parts = [];
-  for (let from = 0; from < text.length; from += 2 ** 18) {
-    parts.push(Uint8Array.from(atob(text.slice(from, from + 2 ** 18)), (letter) => letter.charCodeAt(0)));
-    await new Promise((done) => setTimeout(done));
-  }
-  return new Blob(parts, { type: "text/javascript" });
-}
-
-function connect(worker, { files, description }) {
-  let [next, waiting] = [1, new Map()];
-  worker.onmessage = ({ data: { id, ...said } }) => {
-    const ask = waiting.get(id);
-    if (!ask) return;
-    if (said.step) return ask.tell(said.step);
-    waiting.delete(id);
-    if (said.failed) ask.fail(new Error(said.failed));
-    else ask.done(said.done);
-  };
-  worker.onerror = (event) => {
-    waiting.forEach(({ fail }) => fail(new Error(event.message || "the model stopped")));
-    waiting.clear();
-  };
-  const call = (kind, message, tell = () => {}) =>
-    new Promise((done, fail) => {
-      waiting.set(next, { done, fail, tell });
-      worker.postMessage({ kind, id: next, ...message });
-      next += 1;
+  if (!globalThis.mmOpenModel)
+    await new Promise((done, fail) => {
+      const missing = () => fail(new Error("the model's files are missing here"));
+      document.head.append(make("script", { src: `${folder}loader.js`, onload: done, onerror: missing }));
     });
-  const run = (part, inputs) => call("run", { part, inputs });
-  const draw = (asked, tell) => call("draw", asked, tell);
-  const stop = () => worker.postMessage({ kind: "stop" });
-  return call("load", { files, description }).then(() => ({ run, draw, stop, about: description }));
+  return globalThis.mmOpenModel(folder, name, tell);
 }
-
-// ---------- the desk: where a widget asks, and what its reader is told meanwhile ----------
 
 // {node, run(part, inputs), ready(), kernel(), page(), told(problem)}. `inputs`: name → {data,
 // dims}, data an Int32Array or a Float32Array; run gives name → {data: Float32Array, dims}.
