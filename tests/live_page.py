@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import pytest
 from widgets_page import HOST, page
 
@@ -25,6 +26,8 @@ def models_of(widgets: Sequence[Any]) -> list[tuple[dict[str, Any], dict[str, by
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(BUILDING, "1")
+        # While a network is traced, lengths are tensors: the checks of the test run would object.
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         for widget in widgets:
             data, _ = widget._repr_mimebundle_()
             if kept := data.get(MIME):

@@ -19,9 +19,10 @@ function textReader({ words, signs: [start, end, pad], length, rows }) {
     return [...ids, ...Array(Math.max(0, length - ids.length)).fill(pad)];
   }
 
-  // `what` names the text in a complaint, such as "a caption"; `most` bounds its words.
-  function encode(text, what, most = length - 2) {
-    const found = split(text.slice(0, 2000));
+  // `what` names the text in a complaint, such as "A caption"; `allowed` bounds its words.
+  function encode(text, what, allowed = length) {
+    const most = Math.min(allowed, length - 2);
+    const found = split(text.slice(0, 2000)); // no text is that long
     if (!found.length) return { problem: `${what} needs at least one word, got an empty one.` };
     if (found.length > most) {
       const more = text.length > 2000 ? " or more" : "";

@@ -140,7 +140,7 @@ def found(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def ask(found: Locator, place: int, caption: str) -> None:
-    found.get_by_label("Model").select_option(index=place)
+    found.get_by_label("Model", exact=True).select_option(index=place)
     found.get_by_label("Caption", exact=True).fill(caption)
     found.get_by_label("Caption", exact=True).press("Enter")
 
@@ -207,7 +207,7 @@ def test_a_very_long_caption_and_a_storm_of_clicks(found: Locator) -> None:
 def test_another_model_reads_the_same_caption_and_presets_come_back(found: Locator) -> None:
     ask(found, 0, "a")
     before = found.locator(".mm-summary").inner_text()
-    found.get_by_label("Model").select_option(index=1)
+    found.get_by_label("Model", exact=True).select_option(index=1)
     expect(found.locator(".mm-summary")).not_to_have_text(before)
     expect(found.get_by_text("It knows 말.")).to_be_visible()
     for index in (1, 0):

@@ -27,7 +27,7 @@ def test_a_widget_is_light(make: Any) -> None:
     assert len(widget.data) <= BUDGET
     shared = compose("", "js") + compose("", "css")
     assert len(shared.encode()) <= 25_000, "the shared code stands in every widget of a page"
-    most = 44_000 if make in LIVE else 36_000  # asking a network takes a desk
+    most = 40_000 if make in LIVE else 36_000  # asking a network takes a desk
     assert len((widget._esm + widget._css).encode()) <= most
 
 
