@@ -673,7 +673,10 @@ def gaze(**options: Any) -> CaptionGaze:
 
 
 TINY = {"width": 16, "depth": 1, "num_heads": 2}
-KNOWN = {"words": ["a", "small", "red", "blue", "disc", "hole"], "말": ["a", "작은", "빨간", "원판"]}
+KNOWN = {
+    "words": ["a", "small", "red", "blue", "disc", "hole"],
+    "말": ["a", "작은", "빨간", "원판"],
+}
 
 
 @functools.cache

@@ -108,7 +108,8 @@ function wordStrip() {
     const most = Math.max(...drops.map(Math.abs), 1e-9);
     list.replaceChildren(
       ...drops.map((drop, i) => {
-        const number = drop >= 0 ? `−${drop.toFixed(2)}` : `+${(-drop).toFixed(2)}`;
+        const size = Math.abs(drop).toFixed(2);
+        const number = size === "0.00" ? size : (drop > 0 ? "−" : "+") + size;
         const item = make("li", { "data-drop": drop.toFixed(7), class: drop < 0 ? "mm-rises" : "" }, make("b", {}, words[i]), make("span", {}, number));
         item.style.setProperty("--mm-share", `${Math.round(32 * Math.max(0, drop / most))}%`);
         return item;

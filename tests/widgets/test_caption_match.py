@@ -16,7 +16,9 @@ from mmcourse.widgets.caption_match import without_each
 from mmcourse.widgets.reader import softmax
 
 ALSO = CaptionMatch._also
-ITEMS = "nodes => nodes.map((n) => [n.dataset.picture, n.dataset.cosine, n.dataset.share].map(Number))"
+ITEMS = (
+    "nodes => nodes.map((n) => [n.dataset.picture, n.dataset.cosine, n.dataset.share].map(Number))"
+)
 DROPS = "nodes => nodes.map((n) => [n.querySelector('b').textContent, Number(n.dataset.drop)])"
 
 # ---- data and state ----
@@ -193,7 +195,10 @@ def test_what_cannot_be_read_is_said(found: Locator, caption: str, said: str) ->
 @pytest.mark.browser
 def test_a_very_long_caption_and_a_storm_of_clicks(found: Locator) -> None:
     ask(found, 0, "a blue disc")
-    line, button = found.get_by_label("Caption", exact=True), found.get_by_role("button", name="Com")
+    line, button = (
+        found.get_by_label("Caption", exact=True),
+        found.get_by_role("button", name="Com"),
+    )
     line.evaluate("(node) => { node.value = 'a '.repeat(5000); }")
     button.click()
     expect(found.locator(".mm-problem")).to_contain_text("got 1000 or more")
