@@ -1,5 +1,6 @@
 """A page with widgets, written as the book writes it: for the browser tests of the widgets."""
 
+import functools
 import importlib.util
 import itertools
 import json
@@ -13,14 +14,18 @@ from ipywidgets.embed import dependency_state, embed_data
 from playwright.sync_api import Locator, Page, expect
 from torch import nn
 
+from mmcourse.data import WordTokenizer
 from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
+from mmcourse.inpage import PageModel, Part
 from mmcourse.trends import TENNIS, Answer, Concept, Parts, scripted_parts, see_think_confirm
+from mmcourse.visionlanguage import CLIP, ConvTower, TextTower
 from mmcourse.widgets import (
     AttentionExplorer,
     AugmentationPlayground,
     BudgetPlanner,
     CapacityGrid,
     CaptionGaze,
+    CaptionMatch,
     CodebookExplorer,
     DenoisingScrubber,
     DescentExplorer,
@@ -48,7 +53,9 @@ from mmcourse.widgets import (
     TraceViewer,
     TrilemmaTriangle,
     WordAttention,
+    ZeroShotBuilder,
 )
+from mmcourse.widgets.reader import Reader
 
 HOST = Path(__file__).parents[1] / "mmcourse" / "widgets" / "static_host.js"
 WORDS = ["The", "animal", "didn't", "cross", "the", "street"]
@@ -688,6 +695,74 @@ def digit_steps(**options: Any) -> DigitSteps:
     options = {"digit": 3, "seed": 7, "step": 2, "presets": presets, **options}
     return DigitSteps(frames, walks, power, **options)
 
+
+TINY = {"width": 16, "depth": 1, "num_heads": 2}
+KNOWN = {
+    "words": ["a", "small", "red", "blue", "disc", "hole"],
+    "말": ["a", "작은", "빨간", "원판"],
+}
+
+
+@functools.cache
+def text_readers() -> list[Reader]:
+    """Two untrained CLIPs of 16 × 16 pictures: one knows six words, one four, three of them Korean.
+
+    Sized so that every row of a caption of five words fits, as do twelve prompts.
+    """
+    found = []
+    for seed, (name, words) in enumerate(KNOWN.items()):
+        torch.manual_seed(seed)
+        tokens = WordTokenizer(words)
+        text = TextTower(vocab_size=len(tokens), max_positions=8, end_id=tokens.eos, **TINY)
+        image = ConvTower(channels=(8, 8), image_size=16, num_heads=2, blocks=0)
+        clip = CLIP(image, text, embed_dim=8).eval().requires_grad_(False)
+        torch.nn.init.normal_(text.tokens.weight)  # else all captions are nearly alike
+        options = {"length": 7, "rows": 12, "part": f"text{seed}", "note": f"It knows {name}."}
+        found.append(Reader(name, clip, tokens.encode, words, **options))
+    return found
+
+
+def text_model(name: str) -> PageModel:
+    """The two of `text_readers` for a page."""
+    return PageModel(name, {r.part: Part(r.texts, {"ids": r.example}) for r in text_readers()})
+
+
+def discs() -> torch.Tensor:
+    """Six discs, three of them blue on red: (6, 3, 16, 16)."""
+    red = np.stack([np.roll(scene(16), 4 * shift, axis=-1) for shift in range(3)])
+    return torch.from_numpy(np.concatenate([red, red[:, ::-1]])).float()
+
+
+def matching(**options: Any) -> CaptionMatch:
+    """Six discs; two captions are stored, one of them Korean."""
+    presets = [
+        {"name": "Red", "asked": 0, "note": "Which word matters?"},
+        {"name": "In Korean", "asked": 1},
+    ]
+    named = {"names": [f"disc {i}" for i in range(6)], "marks": ["seen", *[""] * 5]}
+    captions = [(0, "a small red disc"), (1, "빨간 원판")]
+    options = {"presets": presets, **named, **options}
+    return CaptionMatch(discs(), text_readers(), captions, **options)
+
+
+def building(**options: Any) -> ZeroShotBuilder:
+    """The same six; classifiers of two classes with and without a truth."""
+    presets = [
+        {"name": "Colours", "asked": 0, "note": "How many are right?"},
+        {"name": "Nobody knows", "asked": 1},
+    ]
+    named = {
+        "names": [f"{color} disc {i}" for color in ("red", "blue") for i in range(3)],
+        "truths": [[color, "disc"] for color in ("red", "blue") for _ in range(3)],
+        "attributes": ["red", "blue", "disc", "hole"],
+    }
+    stored = [(0, "red, blue", "a {} disc"), (1, "빨간, 작은 원판", "{}")]
+    options = {"presets": presets, **named, **options}
+    return ZeroShotBuilder(discs(), text_readers(), stored, **options)
+
+
+# These have text to type and need a model for it, so what is asked of every widget is not.
+LIVE: list[Callable[..., Any]] = [box, matching, building]
 
 MAKERS: list[Callable[..., Any]] = [
     attention,

@@ -12,6 +12,7 @@ from mmcourse.widgets.base import CourseWidget
 from mmcourse.widgets.budget_planner import BudgetPlanner
 from mmcourse.widgets.capacity_grid import CapacityGrid
 from mmcourse.widgets.caption_gaze import CaptionGaze
+from mmcourse.widgets.caption_match import CaptionMatch
 from mmcourse.widgets.codebook_explorer import CodebookExplorer
 from mmcourse.widgets.denoising_scrubber import DenoisingScrubber
 from mmcourse.widgets.descent_explorer import DescentExplorer
@@ -39,6 +40,7 @@ from mmcourse.widgets.token_scrubber import TokenScrubber
 from mmcourse.widgets.trace_viewer import TraceViewer
 from mmcourse.widgets.trilemma_triangle import TrilemmaTriangle
 from mmcourse.widgets.word_attention import WordAttention
+from mmcourse.widgets.zero_shot_builder import ZeroShotBuilder
 
 __all__ = [
     "AttentionExplorer",
@@ -46,6 +48,7 @@ __all__ = [
     "BudgetPlanner",
     "CapacityGrid",
     "CaptionGaze",
+    "CaptionMatch",
     "CodebookExplorer",
     "CourseWidget",
     "DenoisingScrubber",
@@ -74,4 +77,5 @@ __all__ = [
     "TraceViewer",
     "TrilemmaTriangle",
     "WordAttention",
+    "ZeroShotBuilder",
 ]

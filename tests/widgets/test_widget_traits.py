@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from helpers import rejects
 from PIL import Image
-from widgets_page import MAKERS, box
+from widgets_page import LIVE, MAKERS
 
 from mmcourse import widgets
 from mmcourse.widgets.base import BUDGET, HERE, compose
@@ -18,11 +18,11 @@ every = pytest.mark.parametrize("make", MAKERS)
 
 
 def test_every_widget_has_its_maker() -> None:
-    made = [type(make()).__name__ for make in (*MAKERS, box)]
+    made = [type(make()).__name__ for make in (*MAKERS, *LIVE)]
     assert sorted([*made, "CourseWidget"]) == sorted(widgets.__all__)
 
 
-@pytest.mark.parametrize("make", [*MAKERS, box])
+@pytest.mark.parametrize("make", [*MAKERS, *LIVE])
 def test_a_widget_is_light(make: Any) -> None:
     widget = make()
     assert len(widget.data) <= BUDGET
