@@ -27,8 +27,8 @@ def test_a_widget_is_light(make: Any) -> None:
     widget = make()
     assert len(widget.data) <= BUDGET
     shared = compose("", "js") + compose("", "css")
-    assert len(shared.encode()) <= 25_000, "the shared code stands in every widget of a page"
-    limit = 50_000 if isinstance(widget, LiveWidget) else 36_000  # a live one has its desk, too
+    assert len(shared.encode()) <= 20_000, "the shared code stands in every widget of a page"
+    limit = 46_000 if isinstance(widget, LiveWidget) else 36_000  # a live one has its desk, too
     assert len((widget._esm + widget._css).encode()) <= limit
 
 
