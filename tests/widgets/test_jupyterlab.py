@@ -225,7 +225,7 @@ def test_the_kernel_answers(widget, seen) -> None:
 
 def test_a_prompt_is_drawn(notebook: Page) -> None:
     drawer = notebook.locator(".mm-widget").nth(len(MAKERS))
-    said, line = drawer.locator(".mm-summary"), drawer.get_by_role("textbox")
+    said, line = drawer.locator(".mm-summary"), drawer.get_by_label("Prompt, in English")
     expect(drawer.get_by_role("button", name="Draw")).to_be_enabled(timeout=30_000)
     before = drawer.evaluate(PICTURES)
     line.fill("hole")
