@@ -48,10 +48,11 @@ class lesson_timer:
         """
         read = self._watch.read()
         pace = 2 * USUAL / (self._pace + reference_seconds())
+        threads = torch.get_num_threads()
         print(
             f"This lesson took {read['wall_s']:.0f} s ({read['cpu_s']:.0f} CPU seconds at "
             f"{pace:.2f} times the usual pace) and at most {read['peak_gb']:.1f} GB of memory\n"
-            f"with torch {torch.__version__}, {torch.get_num_threads()} threads, "
+            f"with torch {torch.__version__}, {threads} thread{'s' * (threads > 1)}, "
             f"device {pick_device()}."
         )
 

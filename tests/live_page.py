@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
+from jaxtyping import config
 from widgets_page import HOST, page
 
 from mmcourse.inpage.page_model import BUILDING, MIME
@@ -26,8 +26,7 @@ def models_of(widgets: Sequence[Any]) -> list[tuple[dict[str, Any], dict[str, by
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(BUILDING, "1")
-        # While a network is traced, lengths are tensors: the checks of the test run would object.
-        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        patch.setattr(config, "jaxtyping_disable", True)  # traced sizes are no plain numbers
         for widget in widgets:
             data, _ = widget._repr_mimebundle_()
             if kept := data.get(MIME):

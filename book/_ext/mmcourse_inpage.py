@@ -38,8 +38,8 @@ DIST = {
     "glue": "ort-wasm-simd-threaded.mjs",
     "wasm": "ort-wasm-simd-threaded.wasm",
 }
-KNOWN = "../widgets/known_words.js"  # which widgets have, too
-OURS = ("noise.js", KNOWN, "words.js", "sampler.js", "text_to_image.js", "worker.js")
+SHARED = ("../widgets/noise.js", "../widgets/known_words.js")  # which widgets have, too
+OURS = (*SHARED, "words.js", "sampler.js", "text_to_image.js", "worker.js")
 PIECE = 1_000_000  # characters of one script, so that loading can tell how far it is
 MODELS = ("text-to-image",)
 Models = Iterable[tuple[dict[str, Any], dict[str, bytes]]]  # description, part → graph

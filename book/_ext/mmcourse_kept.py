@@ -26,7 +26,7 @@ FIGURE = re.compile(r'<figure class="mm-figure"[^>]*>\s*<img [^>]*?alt="([^"]*)"
 TIMER = re.compile(
     r"This lesson took (?P<wall>\d+) s \((?P<cpu>\d+) CPU seconds at (?P<pace>[\d.]+) times the "
     r"usual pace\) and at\s+most (?P<memory>[\d.]+) GB of memory\s+with torch (?P<torch>\S+), "
-    r"(?P<threads>\d+) threads, device (?P<device>\w+)"
+    r"(?P<threads>\d+) threads?, device (?P<device>\w+)"
 )
 STAR = "The seminar's figure, computed"
 SITS = "Where this sits"

@@ -22,6 +22,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import mmcourse_inpage
 from docutils import nodes
 from docutils.parsers.rst import directives
 from mmcourse_kept import kept
@@ -156,10 +157,25 @@ class ModelCard(SphinxDirective):
             [nodes.Text(a), nodes.literal("", b) if a == "SHA-256" else nodes.Text(b)]
             for a, b in facts(card, weights.stat().st_size)
         ]
+        if name in mmcourse_inpage.MODELS:
+            rows.append([nodes.Text("in the page"), nodes.Text(self.in_page(name))])
         rows.append([nodes.Text("recipe"), nodes.literal("", self.options["recipe"])])
         rows.append([nodes.Text("made anew by"), nodes.literal("", f"mmcourse train {name}")])
         made = table([nodes.Text("What"), nodes.Text("Which")], rows, ["mm-card"])
         return [said, *self.measured(card), nodes.rubric("", "How it was made"), made]
+
+    def in_page(self, name: str) -> str:
+        """Its graphs: how large, and how far from PyTorch."""
+        root = Path(self.env.srcdir)
+        cache = Path(self.env.app.outdir).parent / ".models"
+        folder = mmcourse_inpage.exported(root, name, cache)
+        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        sizes = " + ".join(f"{part} {size / 1e6:.1f}" for part, size in about["bytes"].items())
+        apart = max(about["apart"].values())
+        return (
+            f"{sizes} MB as ONNX graphs, weights in half precision as in the checkpoint; outputs "
+            f"at most {apart:.0e} from PyTorch, so that accuracy is the one above"
+        )
 
     def measured(self, card: dict[str, Any]) -> list[nodes.Node]:
         """The evaluation, if the card has one."""

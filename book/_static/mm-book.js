@@ -44,6 +44,13 @@
     }
   }
 
+  // On which sides of a figure there is more: style sheets fade it out there.
+  function fade(figure) {
+    const rest = figure.scrollWidth - figure.clientWidth - figure.scrollLeft;
+    const sides = [figure.scrollLeft > 1 && "left", rest > 1 && "right"];
+    figure.dataset.bookMore = sides.filter(Boolean).join(" ");
+  }
+
   function update() {
     longFormulas();
     for (const [selector, name] of names) {
@@ -59,6 +66,10 @@
           box.removeAttribute("role");
           box.removeAttribute("aria-label");
           delete box.dataset.bookScrolls;
+        }
+        if (name === "figure") {
+          fade(box);
+          box.onscroll = () => fade(box);
         }
       }
     }

@@ -6,6 +6,7 @@ worker of the browser.
 """
 
 from mmcourse.inpage.export import EXPORTS, export
-from mmcourse.inpage.page_model import PageModel, Part
+from mmcourse.inpage.page_model import Method, PageModel, Part
+from mmcourse.inpage.watched import WatchedBert
 
-__all__ = ["EXPORTS", "PageModel", "Part", "export"]
+__all__ = ["EXPORTS", "Method", "PageModel", "Part", "WatchedBert", "export"]

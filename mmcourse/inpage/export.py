@@ -13,20 +13,10 @@ from torch import Tensor, nn
 from mmcourse.diffusion import TextToImage
 from mmcourse.diffusion.unet_attention import CrossAttention
 from mmcourse.inpage.onnx_graph import graph
+from mmcourse.inpage.page_model import Method
 from mmcourse.weights import checkpoint_file
 
 Parts = dict[str, tuple[nn.Module, dict[str, Tensor], tuple[str, ...]]]
-
-
-class _Decoder(nn.Module):
-    """From the U-Net's latents to the picture."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.model.decode(z)
 
 
 class _WatchedUNet(nn.Module):
@@ -70,7 +60,7 @@ def text_to_image(name: str) -> tuple[Parts, dict[str, Any]]:
     parts: Parts = {
         "reader": (model.reader, {"ids": ids}, ("out",)),
         "unet": (_WatchedUNet(model.unet), both, ("out", "maps")),
-        "decoder": (_Decoder(model), {"z": z[:1]}, ("out",)),
+        "decoder": (Method(model, "decode"), {"z": z[:1]}, ("out",)),
     }
     return parts, {
         "kind": "text-to-image",

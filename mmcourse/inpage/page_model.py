@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,18 @@ from torch import Tensor, nn
 
 MIME = "application/vnd.mmcourse.model+json"
 BUILDING = "MMCOURSE_BUILD"  # set while the book is built: only then are graphs made
+
+
+class Method(nn.Module):
+    """A method of a module as a network of its own, such as the decoder of an autoencoder."""
+
+    def __init__(self, module: nn.Module, name: str) -> None:
+        super().__init__()
+        self.module, self.name = module, name
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """What the method returns."""
+        return getattr(self.module, self.name)(*inputs)
 
 
 @dataclass
@@ -55,12 +68,13 @@ class PageModel:
         if part not in self.parts:
             raise ValueError(f"the model has the parts {', '.join(self.parts)}, got {part!r}")
         wanted = self.parts[part]
+        device = next((p.device for p in wanted.network.parameters()), torch.device("cpu"))
         given = []
         for name, example in wanted.inputs.items():
             if name not in inputs or inputs[name].shape != example.shape:
                 found = tuple(inputs[name].shape) if name in inputs else "nothing"
                 raise ValueError(f"{name} must be {tuple(example.shape)}, got {found}")
-            given.append(inputs[name].to(example.dtype))
+            given.append(inputs[name].to(device, example.dtype))
         found = wanted.network.eval()(*given)
         named = (found,) if isinstance(found, Tensor) else found
         return {n: one.float().cpu() for n, one in zip(wanted.outputs, named, strict=True)}
@@ -73,6 +87,8 @@ class PageModel:
 
         made = {}
         for name, part in self.parts.items():
-            data, _ = graph(part.network.eval(), part.inputs, part.outputs)
+            network = copy.deepcopy(part.network).cpu().eval()
+            inputs = {key: value.cpu() for key, value in part.inputs.items()}
+            data, _ = graph(network, inputs, part.outputs)
             made[name] = base64.b64encode(data).decode()
         return {MIME: {"name": self.name, "parts": made}}

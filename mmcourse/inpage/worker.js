@@ -1,5 +1,5 @@
-// The worker of a page: it holds the networks and computes. onnxruntime-web, noise.js, words.js,
-// sampler.js and text_to_image.js stand before this text.
+// The worker of a page: it holds the networks and computes. onnxruntime-web, the widgets' noise.js
+// and known_words.js, words.js, sampler.js and text_to_image.js stand before this text.
 
 let [about, sessions, latest] = [null, {}, 0];
 

@@ -16,6 +16,7 @@ from mmcourse.widgets.caption_match import CaptionMatch
 from mmcourse.widgets.codebook_explorer import CodebookExplorer
 from mmcourse.widgets.denoising_scrubber import DenoisingScrubber
 from mmcourse.widgets.descent_explorer import DescentExplorer
+from mmcourse.widgets.digit_steps import DigitSteps
 from mmcourse.widgets.flow_scrubber import FlowScrubber
 from mmcourse.widgets.guidance_grid import GuidanceGrid
 from mmcourse.widgets.label_tree import LabelTree
@@ -52,6 +53,7 @@ __all__ = [
     "CourseWidget",
     "DenoisingScrubber",
     "DescentExplorer",
+    "DigitSteps",
     "FlowScrubber",
     "GuidanceGrid",
     "LabelTree",

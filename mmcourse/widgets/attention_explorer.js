@@ -1,34 +1,41 @@
 // Who attends to whom: arcs from one query token, and the whole matrix beside them.
 
-function render({ model, el }) {
+function render({ model, el, experimental }) {
   const view = widget({ model, el }, "Attention explorer");
   let preview = null; // the query under the pointer or the focus
   let cell = null; // the cell of the matrix, likewise
 
-  const sentence = () => view.get("sentences")[view.get("sentence")];
+  const own = ownSentence(model, view, experimental);
+  const sentence = () => own.now() ?? view.get("sentences")[view.get("sentence")];
   const queries = () => sentence().queries ?? sentence().tokens;
   const crossing = () => Boolean(sentence().queries);
-  const query = () => Math.min(cell?.[0] ?? preview ?? view.get("pinned"), queries().length - 1);
+  const pinned = () => Math.min(own.now()?.pinned ?? view.get("pinned"), queries().length - 1);
+  const query = () => Math.min(cell?.[0] ?? preview ?? pinned(), queries().length - 1);
+  const pin = (i) => {
+    if (!own.now()) return view.set({ pinned: i });
+    own.now().pinned = i; // a kernel knows the stored sentences alone
+    view.redraw();
+  };
   // The weights (queries × keys) of one head; −1 is the mean over the heads.
   const matrix = (head) => {
-    const { shape, offset } = sentence();
+    const { shape, offset, weights } = sentence();
     const [, heads, rows, columns] = shape;
     const area = rows * columns;
     if (head < 0) {
       const all = Array.from({ length: heads }, (_, h) => matrix(h));
       return all[0].map((_, i) => all.reduce((sum, one) => sum + one[i], 0) / heads);
     }
-    const start = offset + 2 * area * (view.get("layer") * heads + head);
-    return halves(view.get("data"), start, area);
+    const start = area * (view.get("layer") * heads + head);
+    return weights?.subarray(start, start + area) ?? halves(view.get("data"), offset + 2 * start, area);
   };
 
   const tokens = tokenLine(view, {
     hover: (i) => ((preview = i), view.redraw()),
-    pin: (i) => view.set({ pinned: i }),
+    pin,
   });
   const heat = heatMap(view, "Attention matrix: the arrow keys move, Enter pins the query", {
     move: (next) => ((cell = next), view.redraw()),
-    pick: ([i]) => view.set({ pinned: i }),
+    pick: ([i]) => pin(i),
   });
   const tops = make("ol", { class: "mm-top" });
   const title = make("p", { class: "mm-title" });
@@ -53,10 +60,9 @@ function render({ model, el }) {
     const attends = named.length ? `attends most to ${named.join(", ")}` : "attends to nothing";
     const most = Math.max(...values);
     const calm = cell === null && preview === null;
-    tokens.show({ keys, queries: queries(), crossing: crossing(), now, row, calm });
-    const pinned = Math.min(view.get("pinned"), queries().length - 1);
+    tokens.show({ keys, queries: queries(), crossing: crossing(), now, row, calm, pinned: pinned() });
     const text = `Attention weights${where()}, ${queries().length} queries by ${keys.length} keys.`;
-    heat.show({ rows: queries(), columns: keys, values, pinned, cell, text });
+    heat.show({ rows: queries(), columns: keys, values, pinned: pinned(), cell, text });
     title.textContent = `“${queries()[now]}” attends to`;
     tops.replaceChildren(...best.map(([j, w]) => bar(keys[j], w)));
     scale.replaceChildren("0", make("span", { class: "mm-ramp" }), most.toFixed(2));
@@ -65,7 +71,8 @@ function render({ model, el }) {
     }
     const one = cell && `“${queries()[cell[0]]}” gives “${keys[cell[1]]}” the weight `;
     view.say(
-      (one ? `${one}${values[cell[0] * keys.length + cell[1]].toFixed(3)}. ` : "") +
+      own.say() +
+        (one ? `${one}${values[cell[0] * keys.length + cell[1]].toFixed(3)}. ` : "") +
         `“${queries()[now]}” ${attends}${where()}.`,
     );
   };
@@ -73,7 +80,8 @@ function render({ model, el }) {
   // Another sentence may have fewer words, layers or heads.
   view.updates.push(() => {
     if (cell?.[0] >= queries().length || cell?.[1] >= sentence().tokens.length) cell = null;
-    const most = { pinned: queries().length, layer: sentence().shape[0], head: sentence().shape[1] };
+    const most = { layer: sentence().shape[0], head: sentence().shape[1] };
+    if (!own.now()) most.pinned = queries().length;
     const wrong = Object.entries(most).filter(([name, count]) => view.get(name) >= count);
     if (wrong.length) view.set(Object.fromEntries(wrong.map(([name, count]) => [name, count - 1])));
   });
@@ -87,16 +95,22 @@ function render({ model, el }) {
   const names = view.get("sentences").map(({ name }, i) => [i, name]);
   // The pinned word stays pinned where the other sentence has it too.
   const same = (next) => {
+    if (next === OWN) return {};
     const { queries: others, tokens: words } = view.get("sentences")[next];
-    const place = (others ?? words).indexOf(queries()[view.get("pinned")]);
+    const place = (others ?? words).indexOf(queries()[pinned()]);
     return place < 0 ? {} : { pinned: place };
   };
-  const sentences = choice(view, "sentence", { label: "Sentence", options: names, also: same });
+  const sentences = choice(own.stored, "sentence", {
+    label: "Sentence",
+    options: () => [...names, ...own.names()],
+    also: same,
+  });
   const layer = slider(view, "layer", { label: "Layer", max: layers, format: layerName });
   const head = choice(view, "head", { label: "Head", options: heads });
   return view.start(
     ["data", "sentences", "sentence", "layer", "head", "pinned"],
-    presetButtons(view) ?? "",
+    presetButtons(own.stored) ?? "",
+    own.node,
     controls(sentences, layer, head),
     tokens.node,
     make("div", { class: "mm-split" }, heat.node, side),
@@ -155,7 +169,7 @@ function tokenLine(view, { hover, pin }) {
     node.scrollLeft = clamp(middle, from - node.clientWidth + 48, from - 48);
   }
 
-  function show({ keys, queries, crossing, now, row, calm }) {
+  function show({ keys, queries, crossing, now, row, calm, pinned }) {
     if (queries.join("\n") !== buttons.map((b) => b.firstChild.textContent).join("\n")) {
       buttons = queries.map(token);
       line.replaceChildren(...buttons);
@@ -165,7 +179,6 @@ function tokenLine(view, { hover, pin }) {
       make("span", { class: "mm-token" }, make("small", {}), make("span", {}, words));
     if (crossing) above.replaceChildren(...keys.map(box));
     const ends = crossing ? [...above.children] : buttons;
-    const pinned = view.get("pinned");
     buttons.forEach((button, i) => {
       button.tabIndex = i === pinned ? 0 : -1;
       button.setAttribute("aria-pressed", i === pinned);

@@ -6,22 +6,28 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from mmcourse.widgets.base import CourseWidget, halves, numbers, short
+from mmcourse.widgets.base import halves, numbers, short
+from mmcourse.widgets.live import LiveWidget
 
 
-class AttentionExplorer(CourseWidget):
+class AttentionExplorer(LiveWidget):
     """Attention weights of one or several sentences, as arcs between words and as a matrix.
 
     The words of a sentence stand in a line; from the pinned word (the query) an arc leads to
     every word it attends to, thick and dark where the weight is large. A weight of exactly 0 is
     drawn as hatching: masked. Layers, heads and words count from 0 here, from 1 on the page.
 
+    With a model behind it, the reader types a sentence with a pronoun; the model says what the
+    pronoun stands for, and its weights are shown in the same views.
+
     Attributes:
         sentence, layer, head, pinned: what is shown (shared with the page); head −1 is the mean
             over the heads.
+        reads: what the page needs to ask the model: its words, answers, pronoun and length.
     """
 
     _files = "attention_explorer"
+    _also = ("model_host", "known_words", "own_line", "own_sentence")
     _controls = ("sentence", "layer", "head", "pinned")
 
     sentences = traitlets.List(traitlets.Dict()).tag(sync=True)
@@ -29,6 +35,7 @@ class AttentionExplorer(CourseWidget):
     layer = traitlets.Int(0).tag(sync=True)
     head = traitlets.Int(0).tag(sync=True)
     pinned = traitlets.Int(0).tag(sync=True)
+    reads = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -43,6 +50,10 @@ class AttentionExplorer(CourseWidget):
         caption: str = "",
         more: Sequence[Mapping[str, Any]] = (),
         name: str = "Sentence 1",
+        live: Any = None,
+        words: Sequence[str] = (),
+        answers: Sequence[str] = (),
+        pronoun: str = "it",
     ) -> None:
         """Show the attention of one sentence.
 
@@ -54,9 +65,13 @@ class AttentionExplorer(CourseWidget):
             pinned: the query shown at first; by default the one with the most telling weight.
             presets: buttons: {"name": …, "note": what to look for, and any of the controls}.
             caption: a sentence below. more, name: see `from_sentences`.
+            live: a `PageModel` whose part "reader" takes ids (1, length), 0 behind the last word,
+                and gives logits (1, answers) and weights (1, layers, heads, length, length).
+            words: the word of each number; the first is the filling. answers: of each logit.
+            pronoun: the word that a sentence must have once.
 
         Raises:
-            ValueError: the weights are not such, or the words do not fit them.
+            ValueError: the weights are not such, or the words do not fit them or the model.
         """
         first = {"name": name, "tokens": tokens, "weights": weights, "queries": queries}
         self._weights, listed, data = [], [], b""
@@ -67,7 +82,10 @@ class AttentionExplorer(CourseWidget):
             data += halves(array)
         start = {"layer": layer, "head": head, "caption": caption}
         start["pinned"] = self._telling(layer, head) if pinned is None else pinned
-        super().__init__(data=data, sentences=listed, presets=presets, **start)
+        reads = {} if live is None else _reads(live, words, answers, pronoun)
+        typed = " ".join(str(token) for token in tokens)
+        start["reads"] = reads and {**reads, "start": typed}
+        super().__init__(live=live, data=data, sentences=listed, presets=presets, **start)
 
     @classmethod
     def from_sentences(
@@ -144,6 +162,24 @@ class AttentionExplorer(CourseWidget):
         heat_map(axes, self._matrix(self.layer, self.head), queries, here["tokens"], low=0)
         axes.set(xlabel="attended to (key)", ylabel="attending (query)")
         return figure
+
+
+def _reads(live: Any, words: Sequence[str], answers: Sequence[str], pronoun: str) -> dict[str, Any]:
+    """Ask the model once whether words and answers fit it; what the page must know of them."""
+    part = live.parts.get("reader")
+    if part is None or set(part.outputs) != {"logits", "weights"} or set(part.inputs) != {"ids"}:
+        raise ValueError('live needs a part "reader": from ids to logits and weights')
+    if pronoun not in words[1:] or len(set(words)) < len(words):
+        raise ValueError(f"words must differ and have {pronoun!r}, got {short(str(list(words)))}")
+    ids = part.inputs["ids"]
+    found = live.run("reader", {"ids": ids})
+    if found["logits"].shape != (1, len(answers)) or int(ids.max()) >= len(words):
+        raise ValueError(
+            f"the model needs an answer for each of its logits, {tuple(found['logits'].shape)}, "
+            f"got {len(answers)} answers and {len(words)} words"
+        )
+    listed = {"words": list(map(str, words)), "answers": list(map(str, answers))}
+    return {**listed, "pronoun": pronoun, "length": ids.shape[1]}
 
 
 def _sentence(entry: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:

@@ -1,6 +1,6 @@
 // A latent as numbers, the picture that a decoder makes of it, and what an edit changes.
 
-const REACH = 5;
+const REACH = 8;
 
 function render({ model, el, experimental }) {
   const view = widget({ model, el }, "Latent editor");
@@ -134,7 +134,7 @@ function latentGrid(view, rows, columns, pick) {
     const context = canvas.getContext("2d");
     const [ink, paper, accent, hot] = ["ink", "paper", "accent", "hot"].map(view.color);
     [context.textAlign, context.textBaseline] = ["center", "middle"];
-    context.font = "600 18px system-ui, sans-serif";
+    context.font = "600 15px system-ui, sans-serif";
     values.forEach((value, i) => {
       const [x, y] = [(i % columns) * cell, Math.floor(i / columns) * cell];
       context.fillStyle = paper;

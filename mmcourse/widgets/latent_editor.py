@@ -11,7 +11,6 @@ import traitlets
 from mmcourse.widgets.base import halves, numbers, pixels
 from mmcourse.widgets.live import LiveWidget
 
-REACH = 5.0  # the largest number that can be set
 LATENTS = "scenes, edits, channels, rows, columns"
 PICTURES = "scenes, edits, channels, height, width"
 

@@ -1,6 +1,6 @@
 // Hide a word of a sentence and see what the model would put in its place.
 
-function render({ model, el }) {
+function render({ model, el, experimental }) {
   const view = widget({ model, el }, "Masked words");
   let preview = null; // the word under the pointer or the focus
   const here = () => view.get("sentences")[view.get("sentence")];
@@ -10,16 +10,20 @@ function render({ model, el }) {
   const line = wordLine(view, {
     hover: (i) => ((preview = i), view.redraw()),
     pick: (i) => view.set({ position: i }),
+    label: "Word to hide",
   });
   const title = make("p", { class: "mm-title" });
   const bars = make("ol", { class: "mm-guesses" });
+  const own = ownWords(view, experimental);
   const hint = "Click a word, or move with the arrow keys and press Enter, to hide it.";
 
   view.draw = () => {
     const { tokens, guesses, truth } = here();
     const i = now();
     const [share, rank] = truth[i];
-    line.show(here(), i, view.get("position"));
+    const open = guesses.map((list) => list.length > 0);
+    const chosen = (j) => j === view.get("position");
+    line.show({ tokens, open, hides: (j) => j === i, pressed: chosen, stop: view.get("position") });
     title.textContent = "What could stand for [MASK]?";
     const rows = guesses[i].map(([word, p]) => guess(word, p, word === tokens[i]));
     if (rank > guesses[i].length) rows.push(guess(tokens[i], share, true, rank));
@@ -37,7 +41,7 @@ function render({ model, el }) {
   });
   const names = view.get("sentences").map(({ name }, i) => [i, name]);
   const sentences = choice(view, "sentence", { label: "Sentence", options: names });
-  return view.start(
+  const stop = view.start(
     ["sentences", "sentence", "position"],
     presetButtons(view) ?? "",
     controls(sentences),
@@ -45,6 +49,8 @@ function render({ model, el }) {
     make("p", { class: "mm-hint" }, hint),
     make("div", {}, title, bars),
   );
+  view.summary.after(own); // which speaks of the stored sentence
+  return stop;
 }
 
 const percent = (p) => (p > 0 && p < 0.001 ? "< 0.1 %" : `${(100 * p).toFixed(p < 0.0995 ? 1 : 0)} %`);
@@ -65,14 +71,15 @@ function guess(word, p, right, rank) {
     { class: right ? "mm-right" : "" },
     make("span", { class: "mm-guessed" }, ...name),
     make("span", { class: "mm-share" }, make("i", { style: `width:${Math.max(100 * p, 0.5)}%` })),
-    make("b", {}, percent(p)),
+    make("b", { "data-share": p }, percent(p)),
     note,
   );
 }
 
-// The words in a line that may wrap. One stop of the Tab key, then the arrow keys.
-function wordLine(view, { hover, pick }) {
-  const node = make("div", { class: "mm-words", role: "toolbar", "aria-label": "Word to hide" });
+// The words in a line that may wrap. One stop of the Tab key, then the arrow keys. Where shares are
+// given, they are the attention of the token `query`.
+function wordLine(view, { hover, pick, label }) {
+  const node = make("div", { class: "mm-words", role: "toolbar", "aria-label": label });
   let buttons = [];
   let built = null;
 
@@ -89,7 +96,8 @@ function wordLine(view, { hover, pick }) {
   node.addEventListener("focusout", () => hover(null));
 
   const word = (token, i, open) => {
-    if (!open) return make("span", { class: "mm-fixed" }, token);
+    const parts = [make("small", { class: "mm-attends" }), make("span", {}, token), make("small", {})];
+    if (!open) return make("span", { class: "mm-fixed" }, ...parts);
     const act = {
       class: "mm-place",
       type: "button",
@@ -97,28 +105,34 @@ function wordLine(view, { hover, pick }) {
       onpointerenter: () => hover(i),
       onfocus: (event) => event.target.matches(":focus-visible") && hover(i),
     };
-    return make("button", act, make("span", {}, token), make("small", {}));
+    return make("button", act, ...parts);
   };
 
-  function show(sentence, now, position) {
-    if (built !== sentence) {
-      buttons = sentence.tokens.map((token, i) => word(token, i, sentence.guesses[i].length > 0));
+  function show({ tokens, open, hides, pressed, stop, shares, query }) {
+    const key = JSON.stringify([tokens, open]);
+    if (built !== key) {
+      buttons = tokens.map((token, i) => word(token, i, open[i]));
       node.replaceChildren(...buttons);
-      built = sentence;
+      built = key;
     }
     buttons.forEach((button, i) => {
-      if (button.tagName !== "BUTTON") return;
-      const hidden = i === now;
-      button.tabIndex = i === position ? 0 : -1;
-      button.setAttribute("aria-pressed", i === position);
-      button.setAttribute("aria-label", hidden ? `${sentence.tokens[i]}, hidden` : sentence.tokens[i]);
+      const [weight, name, below] = button.children;
+      const hidden = hides(i);
+      weight.textContent = shares ? shares[i].toFixed(2) : "";
+      if (shares) button.style.setProperty("--w", shares[i]);
+      button.classList.toggle("mm-asks", Boolean(shares) && i === query);
+      if (!open[i]) return;
+      button.tabIndex = i === stop ? 0 : -1;
+      button.setAttribute("aria-pressed", pressed(i));
+      const said = [tokens[i], hidden && "hidden", shares && `attention ${shares[i].toFixed(2)}`];
+      button.setAttribute("aria-label", said.filter(Boolean).join(", "));
       button.classList.toggle("mm-hidden", hidden);
-      button.firstChild.textContent = hidden ? "[MASK]" : sentence.tokens[i];
-      button.lastChild.textContent = hidden ? sentence.tokens[i] : "";
+      name.textContent = hidden ? "[MASK]" : tokens[i];
+      below.textContent = hidden && tokens[i] !== "[MASK]" ? tokens[i] : "";
     });
   }
   return { node, show };
 }
 
-export { nearest, percent };
+export { attended, guessed, nearest, percent, readText, wordPiece };
 export default { render };

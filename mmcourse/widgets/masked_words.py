@@ -7,28 +7,36 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from mmcourse.widgets.base import BUDGET, CourseWidget, numbers, short
+from mmcourse.widgets.base import BUDGET, numbers, short
+from mmcourse.widgets.live import LiveWidget
 
 GUESSES = 5
+SETTINGS = ("lower_case", "strip_accents", "max_chars")  # of a tokenizer
 
 
-class MaskedWords(CourseWidget):
+class MaskedWords(LiveWidget):
     """The five likeliest words for every place of some sentences, one place hidden at a time.
 
     Click a word to hide it: bars show what a masked language model guesses, and the word that
     stood there is marked among them, or named below with its own probability. Sentences and
     words count from 0 here.
 
+    With a model behind it, the reader types a text; every hidden place of it is guessed, and the
+    attention of one of its tokens is shown.
+
     Attributes:
         sentence, position: what is shown (shared with the page).
+        reads: what the page needs to ask the model: its tokenizer and length.
     """
 
     _files = "masked_words"
+    _also = ("model_host", "own_line", "wordpiece", "own_words")
     _controls = ("sentence", "position")
 
     sentences = traitlets.List(traitlets.Dict()).tag(sync=True)
     sentence = traitlets.Int(0).tag(sync=True)
     position = traitlets.Int(0).tag(sync=True)
+    reads = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -39,6 +47,9 @@ class MaskedWords(CourseWidget):
         position: int | None = None,
         presets: Sequence[Mapping[str, Any]] = (),
         caption: str = "",
+        live: Any = None,
+        tokenizer: Any = None,
+        start: str = "",
     ) -> None:
         """Show the guesses of a masked language model.
 
@@ -50,9 +61,14 @@ class MaskedWords(CourseWidget):
             sentence: shown at first. position: hidden at first; by default the first that can be.
             presets: buttons: {"name": …, "note": what to look for, and any of the controls}.
             caption: a sentence below.
+            live: a `PageModel` whose part "reader" takes ids and segments (1, length), [PAD]
+                behind the last token, and gives logits (1, length, vocabulary) and weights
+                (1, layers, heads, length, length).
+            tokenizer: the model's `WordPiece`. start: what stands in the line to type in.
 
         Raises:
-            ValueError: no sentence, a part missing, probabilities that do not fit, too much data.
+            ValueError: no sentence, a part missing, probabilities, model or tokenizer that do
+                not fit, too much data.
         """
         if not sentences:
             raise ValueError("sentences must hold at least one sentence, got none")
@@ -71,8 +87,10 @@ class MaskedWords(CourseWidget):
         position = places[0] if position is None else position
         if position not in places:
             raise ValueError(f"position must be a word that can be hidden {places}, got {position}")
-        start = {"sentence": sentence, "position": position, "caption": caption}
-        super().__init__(sentences=listed, presets=presets, **start)
+        state = {"sentence": sentence, "position": position, "caption": caption}
+        if live is not None:
+            state["reads"] = {**_reads(live, tokenizer), "start": start}
+        super().__init__(live=live, sentences=listed, presets=presets, **state)
 
     def _limits(self, state: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         last = len(self.sentences) - 1
@@ -137,6 +155,23 @@ def _places(described: Mapping[str, Any]) -> list[int]:
 def _rounded(share: float) -> float:
     """Three digits are enough for a bar."""
     return float(f"{share:.3g}")
+
+
+def _reads(live: Any, tokenizer: Any) -> dict[str, Any]:
+    """Ask the model once whether the tokenizer fits it; what the page must know of both."""
+    part = live.parts.get("reader")
+    wanted = [["ids", "segments"], {"logits", "weights"}]
+    if part is None or [sorted(part.inputs), set(part.outputs)] != wanted:
+        raise ValueError('live needs a part "reader": from ids, segments to logits, weights')
+    tokens, length = list(tokenizer.tokens), part.inputs["ids"].shape[1]
+    found = live.run("reader", part.inputs)["logits"]
+    if found.shape != (1, length, len(tokens)) or tokenizer.pad_id != 0:
+        raise ValueError(
+            f"the model must give logits (1, {length}, {len(tokens)} tokens) and fill up with "
+            f"token 0, got {tuple(found.shape)} and {tokenizer.pad_id}"
+        )
+    settings = {name: getattr(tokenizer, name) for name in SETTINGS}
+    return {"tokens": tokens, "length": length, **settings}
 
 
 def _sentence(entry: Mapping[str, Any], vocabulary: Sequence[str]) -> dict[str, Any]:

@@ -197,15 +197,6 @@ function spread(count, most) {
   return Array.from({ length: most }, (_, i) => Math.round((i * (count - 1)) / (most - 1)));
 }
 
-// The text with its last word completed, by known words that begin like it.
-function completions(text, words) {
-  const [, before, last] = /^(.*?)(\S*)$/s.exec(text.normalize("NFC"));
-  const typed = last.toLowerCase().normalize("NFD");
-  if (!typed) return [];
-  const found = words.filter((word) => word.normalize("NFD").startsWith(typed) && word !== last);
-  return found.slice(0, 8).map((word) => before + word);
-}
-
 function sentence(prompt, count, seed) {
   return `“${prompt}”: ${count} ${count === 1 ? "picture" : "pictures"} from seed ${seed}.`;
 }

@@ -29,7 +29,7 @@ class PromptBox(LiveWidget):
     """
 
     _files = "prompt_box"
-    _also = ("model_host", "veil")
+    _also = ("model_host", "own_line", "veil")
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
     prompt = traitlets.Unicode().tag(sync=True)

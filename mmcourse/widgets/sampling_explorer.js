@@ -1,51 +1,5 @@
 // The next token's probabilities under temperature, top-k and top-p, and draws from them.
 
-// Before and after the cuts, in this order: temperature, top-k, top-p.
-function nextProbabilities(logits, temperature, topK, topP) {
-  if (temperature === 0) {
-    const best = logits.indexOf(Math.max(...logits));
-    const certain = Array.from(logits, (_, i) => Number(i === best));
-    return { before: certain, after: certain };
-  }
-  const before = softmax(logits, temperature);
-  const lowest = topK ? Array.from(logits).sort((a, b) => b - a)[Math.min(topK, logits.length) - 1] : -Infinity;
-  const few = softmax(Array.from(logits, (v) => (v < lowest ? -Infinity : v)), temperature);
-  // From the least likely up: what together holds at most 1 − p goes, but never the last one.
-  const rising = few.map((_, i) => i).sort((a, b) => few[a] - few[b]);
-  const after = [...few];
-  let tail = 0;
-  for (const i of rising.slice(0, topP < 1 ? -1 : 0)) {
-    tail += few[i];
-    if (tail > 1 - topP) break;
-    after[i] = 0;
-  }
-  const sum = after.reduce((a, b) => a + b, 0);
-  return { before, after: after.map((p) => p / sum) };
-}
-
-// Mulberry32: a small generator of numbers in [0, 1).
-function randomNumbers(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-// The first token at which the running sum of probabilities passes a random number.
-function drawTokens(p, count, seed) {
-  const next = randomNumbers(seed);
-  const last = p.reduce((found, value, i) => (value > 0 ? i : found), 0);
-  return Array.from({ length: count }, () => {
-    const u = next();
-    let sum = 0;
-    for (let i = 0; i < last; i++) if (u < (sum += p[i])) return i;
-    return last;
-  });
-}
-
 const SHOWN = 12;
 const MOST_DRAWS = 1000;
 
@@ -62,16 +16,15 @@ function dial(view, trait, { label, min, max, step, format }) {
   return field(label, input, shown);
 }
 
-function render({ model, el }) {
+function render({ model, el, experimental }) {
   const view = widget({ model, el }, "Sampling explorer");
-  const words = view.get("vocabulary");
-  const prefixes = view.get("prefixes");
-  const all = halves(view.get("data"));
-  const key = (tokens) => tokens.join(" ");
-  const places = new Map(prefixes.map((tokens, i) => [key(tokens), i]));
-  const here = () => prefixes[view.get("prefix")];
-  const longer = (token) => places.get(key([...here(), token]));
-  const go = (prefix) => prefix !== undefined && view.set({ prefix, draws: 0 });
+  const invite = "Type a beginning and press Enter, or let it write.";
+  const desk = view.get("model") ? modelDesk(view, experimental, { invite }) : null;
+  const texts = knownTexts(view, desk);
+  const { words, prefixes, places, here, known, longer } = texts;
+  const own = desk && ownText(view, desk, texts);
+  // The desk says what goes wrong where the model is asked.
+  const go = (tokens) => tokens && texts.go(tokens).catch(() => {});
   const text = (tokens) => tokens.map((i) => words[i]).join(" ");
 
   const line = make("div", { class: "mm-prefix", role: "group", "aria-label": "The text so far" });
@@ -83,22 +36,23 @@ function render({ model, el }) {
     make("button", { type: "button", class: "mm-button", onclick: act }, words);
   const more = (count) => () =>
     view.set({ draws: Math.min(view.get("draws") + count, MOST_DRAWS) });
-  let drawn = [];
+  let [drawn, likeliest] = [[], 0];
   const one = press("Draw", more(1));
   const hundred = press("Draw 100", more(100));
   const clear = press("Clear", () => view.set({ draws: 0 }));
   const append = press("Append the last draw", () => go(longer(drawn.at(-1))));
-  const buttons = make("div", { class: "mm-presets" }, one, hundred, clear, append);
+  const best = press("Append the likeliest", () => go(longer(likeliest)));
+  const buttons = make("div", { class: "mm-presets" }, one, hundred, clear, append, best);
 
   // The words so far: each leads back to where it was the last one.
   function showPrefix() {
     const tokens = here();
     line.replaceChildren(
       ...tokens.map((token, i) => {
-        const place = places.get(key(tokens.slice(0, i + 1)));
-        if (place === undefined || i === tokens.length - 1)
+        const before = tokens.slice(0, i + 1);
+        if (!known(before) || i === tokens.length - 1)
           return make("span", { class: "mm-said" }, words[token]);
-        const back = { type: "button", class: "mm-said", onclick: () => go(place) };
+        const back = { type: "button", class: "mm-said", onclick: () => go(before) };
         return make("button", { ...back, "aria-label": `Back to “${words[token]}”` }, words[token]);
       }),
       make("span", { class: "mm-cursor", "aria-hidden": "true" }),
@@ -109,12 +63,12 @@ function render({ model, el }) {
     const cut = after[token] === 0;
     const share = cut ? before[token] : after[token];
     const width = (value) => `width:${Math.min((100 * value) / top, 100)}%`;
-    const place = longer(token);
+    const next = longer(token);
     const name =
-      place === undefined
+      next === undefined
         ? make("span", { class: "mm-word" }, words[token])
-        : make("button", { type: "button", class: "mm-word", onclick: () => go(place) }, words[token]);
-    if (place !== undefined) name.setAttribute("aria-label", `Append “${words[token]}”`);
+        : make("button", { type: "button", class: "mm-word", onclick: () => go(next) }, words[token]);
+    if (next !== undefined) name.setAttribute("aria-label", `Append “${words[token]}”`);
     const bars = [make("i", { class: cut ? "mm-off" : "mm-on", style: width(share) })];
     if (counts[token]) {
       bars.push(make("i", { class: "mm-tally", style: width(counts[token] / drawn.length) }));
@@ -122,7 +76,7 @@ function render({ model, el }) {
     const said = cut ? "cut" : share.toFixed(share < 0.0995 ? 3 : 2);
     const count = drawn.length ? make("small", {}, `${counts[token]}×`) : null;
     const track = make("span", { class: "mm-track", "aria-hidden": "true" }, ...bars);
-    return make("li", {}, name, track, make("b", {}, said), count);
+    return make("li", { "data-p": share }, name, track, make("b", {}, said), count);
   }
 
   function rest(order, { before, after }, counts, top) {
@@ -145,12 +99,11 @@ function render({ model, el }) {
   }
 
   view.draw = () => {
-    const at = view.get("prefix");
-    const logits = all.slice(at * words.length, (at + 1) * words.length);
+    const logits = texts.logits();
     const [topK, topP] = [view.get("top_k"), view.get("top_p")];
     const both = nextProbabilities(logits, view.get("temperature"), topK, topP);
     const { before, after } = both;
-    drawn = drawTokens(after, view.get("draws"), view.get("seed") + 7919 * at);
+    drawn = drawTokens(after, view.get("draws"), texts.seed());
     const counts = words.map(() => 0);
     drawn.forEach((token) => counts[token]++);
     const order = largest(logits, words.length).map(([i]) => i);
@@ -168,20 +121,24 @@ function render({ model, el }) {
     one.disabled = hundred.disabled = drawn.length >= MOST_DRAWS;
     clear.disabled = !drawn.length;
     append.disabled = !drawn.length || longer(drawn.at(-1)) === undefined;
+    likeliest = largest(after, 1)[0][0];
+    best.disabled = longer(likeliest) === undefined;
     const may = after.filter((p) => p > 0).length;
-    const best = largest(after, 3).filter(([, p]) => p > 0);
-    const named = best.map(([i, p]) => `“${words[i]}” ${p.toFixed(2)}`).join(", ");
-    const ends = order.some((token) => longer(token) !== undefined) ? "" : " No longer text is stored.";
+    const first = largest(after, 3).filter(([, p]) => p > 0);
+    const named = first.map(([i, p]) => `“${words[i]}” ${p.toFixed(2)}`).join(", ");
+    const ends = order.some((token) => longer(token) !== undefined) ? "" : ` No longer text is ${desk ? "at hand" : "stored"}.`;
     const last = drawn.length
       ? ` Drawn: ${drawn.length}, the last one “${words[drawn.at(-1)]}”.`
       : "";
-    view.say(`${may} of ${words.length} tokens may be drawn; the likeliest: ${named}.${last}${ends}`);
+    view.say(`${own?.told() ?? ""}${may} of ${words.length} tokens may be drawn; the likeliest: ${named}.${last}${ends}`);
   };
 
-  const start = choice(view, "prefix", { label: "Start", options: roots });
+  const starts = () => (view.get("prefix") < 0 ? [...roots, [-1, "your own beginning"]] : roots);
+  const start = choice(view, "prefix", { label: "Start", options: starts });
   const chosen = start.querySelector("select");
   // The list names only the starts: show the one that the present prefix began with.
   view.updates.push(() => {
+    if (view.get("prefix") < 0) return;
     const now = key(here());
     const begun = (i) => `${now} `.startsWith(`${key(prefixes[i])} `);
     chosen.selectedIndex = roots.findIndex(([i]) => begun(i));
@@ -204,9 +161,10 @@ function render({ model, el }) {
   const key2 = make("span", { class: "mm-key" }, make("i", { class: "mm-off" }), "cut off");
   const key3 = make("span", { class: "mm-key" }, make("i", { class: "mm-tally" }), "drawn");
   return view.start(
-    ["prefix", "temperature", "top_k", "top_p", "draws"],
+    ["prefix", "own", "temperature", "top_k", "top_p", "draws", "seed"],
     presetButtons(view) ?? "",
     controls(start),
+    own?.node ?? "",
     line,
     dials,
     list,
@@ -215,5 +173,5 @@ function render({ model, el }) {
   );
 }
 
-export { drawTokens, nextProbabilities, randomNumbers };
+export { drawTokens, nextProbabilities, randomNumbers, readText };
 export default { render };

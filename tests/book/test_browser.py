@@ -1,9 +1,6 @@
 """The built book in a real browser whose network is cut off."""
 
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,20 +15,6 @@ pytestmark = pytest.mark.browser
 def browser() -> Iterator[Browser]:
     with launch() as one:
         yield one
-
-
-@pytest.fixture(scope="module")
-def server(book: Path) -> Iterator[str]:
-    """The book behind a server on this machine."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(book)))
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{http.server_address[1]}"
-    http.shutdown()
 
 
 # Of the coloured words of code one of each class stays; the others become bare text, as axe

@@ -15,7 +15,7 @@ NEXT = "32_transformer: {slides: S3.17–S3.22, needs: [31], helps: []}\n"
 LATER = "33_bert: {slides: S3.23–S3.28, needs: [31], helps: [32]}\n"
 TIME = (
     "This lesson took 12 s (10 CPU seconds at 1.00 times the usual pace) and at most 0.5 GB of "
-    "memory\nwith torch 2.14.1+cpu, 1 threads, device cpu."
+    "memory\nwith torch 2.14.1+cpu, 1 thread, device cpu."
 )
 CODE = """## The maths
 

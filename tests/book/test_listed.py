@@ -105,7 +105,7 @@ orphan: true
 ```text
 This lesson took {wall} s ({cpu} CPU seconds at 0.50 times the usual pace) and at
 most 1.5 GB of memory
-with torch 2.14.1+cu130, 1 threads, device cpu.
+with torch 2.14.1+cu130, 1 thread, device cpu.
 ```
 """
 

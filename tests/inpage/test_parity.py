@@ -16,7 +16,8 @@ from mmcourse.diffusion import TextToImage
 from mmcourse.diffusion.spacing import ddim_steps
 
 FOLDER = Path(inpage.__file__).parent
-PARTS = ("noise.js", "../widgets/known_words.js", "words.js", "sampler.js")
+SHARED = ("../widgets/noise.js", "../widgets/known_words.js")
+PARTS = (*SHARED, "words.js", "sampler.js")
 SOURCE = "".join((FOLDER / name).read_text() for name in PARTS)
 
 

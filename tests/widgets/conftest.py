@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,11 @@ from browser import launch, open_page
 from playwright.sync_api import Browser, Locator
 from widgets_page import page, shown
 
+from mmcourse import widgets
 from mmcourse.widgets.base import compose
+
+MADE = [getattr(widgets, name) for name in widgets.__all__]
+ALSO = {made._files: made._also for made in MADE}  # the shared files that each widget has
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +70,13 @@ def run(tmp_path: Path) -> Callable[..., Any]:
     """Evaluate an expression of JavaScript; a widget's exports are `m`, the input is `x`."""
 
     def evaluate(
-        expression: str, x: Any = None, widget: str = "attention_explorer", also: Any = ()
+        expression: str,
+        x: Any = None,
+        widget: str = "attention_explorer",
+        also: Sequence[str] | None = None,
     ) -> Any:
-        (tmp_path / "widget.mjs").write_text(compose(widget, "js", also), encoding="utf-8")
+        parts = ALSO[widget] if also is None else also
+        (tmp_path / "widget.mjs").write_text(compose(widget, "js", parts), encoding="utf-8")
         (tmp_path / "input.json").write_text(json.dumps(x), encoding="utf-8")
         (tmp_path / "main.mjs").write_text(
             "import * as m from './widget.mjs';\nimport { readFileSync } from 'node:fs';\n"

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from browser import open_page
+from live_models import NOUNS, numbered, pronouns
 from nbformat import v4, write
 from playwright.sync_api import Browser, Locator, Page, expect
 from widgets_page import MAKERS, PICTURES, attention, changes, masked, patches, sampling, scrubber
@@ -25,6 +26,7 @@ TESTS = Path(__file__).parents[1]
 SETUP = f"""
 import json, sys
 sys.path.insert(0, {str(TESTS)!r})
+from live_models import guessing, reading
 from widgets_page import MAKERS, box
 
 def follow(widget):
@@ -38,7 +40,13 @@ made = {{make.__name__: follow(make()) for make in MAKERS}}
 answer = made["scrubber"]
 answer.observe(lambda change: setattr(answer, "frame", 9) if change.new == 1 else None, "frame")
 """
-CELLS = [SETUP, *(f"made[{make.__name__!r}]" for make in MAKERS), "box()"]
+CELLS = [
+    SETUP,
+    *(f"made[{make.__name__!r}]" for make in MAKERS),
+    "box()",
+    "reading()",
+    "guessing()",
+]
 every = pytest.mark.parametrize("make", MAKERS)
 
 
@@ -113,7 +121,7 @@ def notebook(browser: Browser, lab: tuple[str, Path]) -> Iterator[Page]:
             timeout=90_000,
         )
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        expect(page.locator(".mm-widget")).to_have_count(len(MAKERS) + 1, timeout=90_000)
+        expect(page.locator(".mm-widget")).to_have_count(len(MAKERS) + 3, timeout=90_000)
         yield page
 
 
@@ -237,3 +245,26 @@ def test_a_prompt_is_drawn(notebook: Page) -> None:
     line.press("Enter")
     expect(said).to_have_text("“disc”: 2 pictures from seed 3.", timeout=30_000)
     expect(drawer.locator(".mm-problem")).to_have_count(0)
+
+
+def test_a_sentence_is_read(notebook: Page) -> None:
+    explorer = notebook.locator(".mm-widget").nth(len(MAKERS) + 1)
+    line = explorer.get_by_label("Your own sentence")
+    expect(line).to_be_enabled(timeout=30_000)
+    line.fill("it was wide")
+    line.press("Enter")
+    expect(explorer.locator(".mm-answers li")).to_have_count(4, timeout=30_000)
+    shares = pronouns().run("reader", {"ids": numbered("it was wide")})["logits"].softmax(-1)[0]
+    best = f"stands for “{NOUNS[int(shares.argmax())]}”, {shares.max():.2f}"
+    expect(explorer.locator(".mm-summary")).to_contain_text(best)
+
+
+def test_a_hidden_word_is_guessed(notebook: Page) -> None:
+    explorer = notebook.locator(".mm-widget").nth(len(MAKERS) + 2)
+    line = explorer.get_by_label("Your own sentence")
+    expect(line).to_be_enabled(timeout=30_000)
+    line.fill("my dog is hairy")
+    line.press("Enter")
+    explorer.get_by_role("toolbar", name="Piece to").get_by_role("button").nth(1).click()
+    expect(explorer.locator(".mm-told")).to_contain_text("at place 3", timeout=30_000)
+    expect(explorer.locator(".mm-own .mm-guesses li").first).to_be_visible()

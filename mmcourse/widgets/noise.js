@@ -1,4 +1,5 @@
-// Noise that equals PyTorch's: the same seed gives the same numbers as torch.randn on a CPU.
+// Noise that equals PyTorch's: the same seed gives the same numbers as torch.randn on a CPU. Widgets
+// that name this file in `_also` have it, and so has the worker of a page.
 
 // Matsumoto & Nishimura 1998: the Mersenne Twister with 624 words of 32 bits.
 class Twister {
