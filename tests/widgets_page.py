@@ -673,6 +673,29 @@ def gaze(**options: Any) -> CaptionGaze:
     return CaptionGaze(pictures, weights, chances=chances, **options)
 
 
+def digit_steps(**options: Any) -> DigitSteps:
+    """Two walks of six stops over ten noise levels; the second stands still once."""
+    power = np.linspace(0.95, 0.05, 10)
+    grain = np.random.default_rng(5).normal(size=(1, 8, 8))
+    disc = scene(8)[:1]
+
+    def walk(steps: int, bend: float) -> list[int]:
+        return [round(9 * (1 - i / steps) ** bend) for i in range(steps)] + [-1]
+
+    walks = {"even": [walk(n, 1.0) for n in range(1, 9)]}
+    walks["late"] = [[min(9, t + 2) if t > 4 else t for t in walk(n, 1.0)] for n in range(1, 9)]
+    shares = [[1.0 if t < 0 else power[t] for t in ones[4]] for ones in walks.values()]
+    held = [[np.sqrt(s) * disc + np.sqrt(1 - s) * grain for s in row] for row in shares]
+    guess = [[s * disc for s in row] for row in shares]
+    frames = np.stack([np.array(held), np.array(guess)], axis=2).clip(-1, 1)
+    presets = [
+        {"name": "The first guess", "shown": 1, "step": 0, "note": "Hardly a disc."},
+        {"name": "Half way", "shown": 0, "step": 3},
+    ]
+    options = {"digit": 3, "seed": 7, "step": 2, "presets": presets, **options}
+    return DigitSteps(frames, walks, power, **options)
+
+
 TINY = {"width": 16, "depth": 1, "num_heads": 2}
 KNOWN = {
     "words": ["a", "small", "red", "blue", "disc", "hole"],
@@ -740,30 +763,6 @@ def building(**options: Any) -> ZeroShotBuilder:
 
 # These have text to type and need a model for it, so what is asked of every widget is not.
 LIVE: list[Callable[..., Any]] = [box, matching, building]
-
-
-def digit_steps(**options: Any) -> DigitSteps:
-    """Two walks of six stops over ten noise levels; the second stands still once."""
-    power = np.linspace(0.95, 0.05, 10)
-    grain = np.random.default_rng(5).normal(size=(1, 8, 8))
-    disc = scene(8)[:1]
-
-    def walk(steps: int, bend: float) -> list[int]:
-        return [round(9 * (1 - i / steps) ** bend) for i in range(steps)] + [-1]
-
-    walks = {"even": [walk(n, 1.0) for n in range(1, 9)]}
-    walks["late"] = [[min(9, t + 2) if t > 4 else t for t in walk(n, 1.0)] for n in range(1, 9)]
-    shares = [[1.0 if t < 0 else power[t] for t in ones[4]] for ones in walks.values()]
-    held = [[np.sqrt(s) * disc + np.sqrt(1 - s) * grain for s in row] for row in shares]
-    guess = [[s * disc for s in row] for row in shares]
-    frames = np.stack([np.array(held), np.array(guess)], axis=2).clip(-1, 1)
-    presets = [
-        {"name": "The first guess", "shown": 1, "step": 0, "note": "Hardly a disc."},
-        {"name": "Half way", "shown": 0, "step": 3},
-    ]
-    options = {"digit": 3, "seed": 7, "step": 2, "presets": presets, **options}
-    return DigitSteps(frames, walks, power, **options)
-
 
 MAKERS: list[Callable[..., Any]] = [
     attention,

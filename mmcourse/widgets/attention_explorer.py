@@ -27,7 +27,7 @@ class AttentionExplorer(LiveWidget):
     """
 
     _files = "attention_explorer"
-    _also = ("model_host", "known_words", "own_line", "own_sentence")
+    _also = ("heat", "model_host", "known_words", "own_line", "own_sentence")
     _controls = ("sentence", "layer", "head", "pinned")
 
     sentences = traitlets.List(traitlets.Dict()).tag(sync=True)

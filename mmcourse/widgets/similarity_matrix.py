@@ -27,6 +27,7 @@ class SimilarityMatrix(CourseWidget):
     """
 
     _files = "similarity_matrix"
+    _also = ("heat",)
     _controls = ("question", "scale", "pair")
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)

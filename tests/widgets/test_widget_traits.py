@@ -46,7 +46,16 @@ def test_still_picture_and_sentence(make: Any) -> None:
 
 
 def test_every_javascript_file_has_its_class() -> None:
-    parts = {"kit", "pictures", "player", "static_host", "veil", "model_host", "known_words"}
+    parts = {
+        "heat",
+        "kit",
+        "pictures",
+        "player",
+        "static_host",
+        "veil",
+        "model_host",
+        "known_words",
+    }
     parts |= {"next_words", "noise", "own_line", "own_sentence", "own_words", "wordpiece"}
     stems = {path.stem for path in HERE.glob("*.js")} - parts
     assert stems == {path.stem for path in HERE.glob("*.py")} - {"__init__", "base", "live"}
