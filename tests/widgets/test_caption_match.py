@@ -15,7 +15,6 @@ from mmcourse.widgets import CaptionMatch
 from mmcourse.widgets.caption_match import without_each
 from mmcourse.widgets.reader import softmax
 
-ALSO = CaptionMatch._also
 ITEMS = (
     "nodes => nodes.map((n) => [n.dataset.picture, n.dataset.cosine, n.dataset.share].map(Number))"
 )
@@ -80,7 +79,7 @@ def test_the_page_says_the_same(run) -> None:
         one, read, seen, scale = made._shown()
         given = [read.tolist(), seen.tolist(), scale, one["caption"], made.names]
         code = "m.sentence(x[3], m.matched(x[0], x[1], x[2]), x[4])"
-        assert run(code, given, widget="caption_match", also=ALSO) == made._describe()
+        assert run(code, given, widget="caption_match") == made._describe()
 
 
 TYPED = ["a red disc", "A RED disc!", "  small   hole ", "(a) disc?", "빨간 disc", "원판", ""]
@@ -91,7 +90,7 @@ TYPED += ["a red dis", "dragon hart", "a " * 30, "x" * 10_000, "red," * 4, "_red
 def test_texts_become_numbers_as_in_python(run, place: int) -> None:
     reader = text_readers()[place]
     code = "x[1].map((text) => m.textReader(x[0]).encode(text, 'A text'))"
-    found = run(code, [reader.state(8), TYPED], widget="caption_match", also=ALSO)
+    found = run(code, [reader.state(8), TYPED], widget="caption_match")
     for text, one in zip(TYPED, found, strict=True):
         try:
             ids, words = reader.encode([text])[0].tolist(), reader.split(text)
@@ -105,7 +104,7 @@ def test_texts_become_numbers_as_in_python(run, place: int) -> None:
 
 def test_words_are_left_out_as_in_python(run) -> None:
     for words in (["a"], ["a", "red"], ["a", "red", "a"]):
-        found = run("m.withoutEach(x)", words, widget="caption_match", also=ALSO)
+        found = run("m.withoutEach(x)", words, widget="caption_match")
         assert [" ".join(some) for some in found] == without_each(words)
 
 

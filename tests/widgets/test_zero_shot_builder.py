@@ -15,7 +15,6 @@ from mmcourse.widgets import ZeroShotBuilder
 from mmcourse.widgets.reader import softmax
 from mmcourse.widgets.zero_shot_builder import classes_of, fitting
 
-ALSO = ZeroShotBuilder._also
 CLASSES = "Class names, one a line (2 to 12)"
 TEMPLATE = "Template, with {} for the name"
 ITEMS = """nodes => nodes.map((n) => [Number(n.dataset.picture), n.closest(".mm-bin").dataset.class,
@@ -101,20 +100,18 @@ def test_the_page_says_the_same(run) -> None:
             "m.sentence(m.classesOf(x[3]), m.sortPictures(x[0], x[1], x[2]).chosen, "
             "m.fitting(m.classesOf(x[3]), x[4], x[5]))"
         )
-        assert run(code, given, widget="zero_shot_builder", also=ALSO) == made._describe()
+        assert run(code, given, widget="zero_shot_builder") == made._describe()
 
 
 def test_names_are_cut_as_in_python(run) -> None:
     for text in ("a, b", "a\nb\n\n c  d ,", ",,", "a", "빨간, 파란\n원"):
-        assert run("m.classesOf(x)", text, widget="zero_shot_builder", also=ALSO) == classes_of(
-            text
-        )
+        assert run("m.classesOf(x)", text, widget="zero_shot_builder") == classes_of(text)
 
 
 def test_shares_are_python_s(run) -> None:
     _, read, seen, scale = building()._shown()
     given = [read.tolist(), seen.tolist(), scale]
-    found = run("m.sortPictures(...x)", given, widget="zero_shot_builder", also=ALSO)
+    found = run("m.sortPictures(...x)", given, widget="zero_shot_builder")
     expected = softmax(scale * seen @ read.T)
     np.testing.assert_allclose(found["shares"], expected, atol=1e-9)
     assert found["chosen"] == expected.argmax(1).tolist()
