@@ -30,11 +30,12 @@ function ownLine(view, desk, { label, button, start = "", words = () => [], ask 
   return { node: make("form", form, wide, list, press), line };
 }
 
-// The text with its last word completed, by known words that begin like it.
+// The text with its last word completed, by known words that begin like it; of Korean, a single
+// consonant is enough (NFKD takes it for the first letter of a syllable).
 function completions(text, words) {
   const [, before, last] = /^(.*?)(\S*)$/s.exec(text.normalize("NFC"));
-  const typed = last.toLowerCase().normalize("NFD");
+  const typed = last.toLowerCase().normalize("NFKD");
   if (!typed) return [];
-  const found = words.filter((word) => word.normalize("NFD").startsWith(typed) && word !== last);
+  const found = words.filter((word) => word.normalize("NFKD").startsWith(typed) && word !== last);
   return found.slice(0, 8).map((word) => before + word);
 }

@@ -85,7 +85,7 @@ function render({ model, el, experimental }) {
     for (const name of Object.keys(RANGES)) numbers[name].value = view.get(name);
   };
   line.addEventListener("input", () => {
-    const words = desk.page() ? completions(line.value, desk.page().about.words) : [];
+    const words = completions(line.value, view.get("words"));
     suggestions.replaceChildren(...words.map((value) => make("option", { value })));
   });
   const traits = ["prompt", "negative", ...Object.keys(RANGES)];

@@ -1,6 +1,6 @@
 """Prompt box: type a prompt, watch the pictures come, by a kernel or by the page itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import traitlets
@@ -26,6 +26,7 @@ class PromptBox(LiveWidget):
         prompt, seed, steps, scale, negative: what is drawn from (shared with the page).
         model: the name of the exported model that the page may load; empty for none.
         problem: why nothing was drawn, such as a word that the model does not know.
+        words: what the model knows, for suggestions.
     """
 
     _files = "prompt_box"
@@ -38,9 +39,17 @@ class PromptBox(LiveWidget):
     scale = traitlets.Float(3.0).tag(sync=True)
     negative = traitlets.Unicode().tag(sync=True)
     problem = traitlets.Unicode().tag(sync=True)
+    words = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(
-        self, draw: Draw, prompt: str, *, seed: int = 0, model: str = "", caption: str = ""
+        self,
+        draw: Draw,
+        prompt: str,
+        *,
+        seed: int = 0,
+        model: str = "",
+        words: Sequence[str] = (),
+        caption: str = "",
     ) -> None:
         """Draw the first pictures and wait for more prompts.
 
@@ -50,6 +59,7 @@ class PromptBox(LiveWidget):
                 there. A ValueError is shown to the reader.
             prompt, seed: of the first pictures.
             model: the name of the exported model, such as "text-to-image".
+            words: known ones, suggested while somebody types.
             caption: a sentence below.
 
         Raises:
@@ -60,6 +70,7 @@ class PromptBox(LiveWidget):
         self._pictures = _seen(draw(prompt, seed, lambda pictures: None, **options))
         super().__init__(
             model=model,
+            words=[str(word) for word in words],
             data=sheet(self._pictures[None]),
             shape=list(self._pictures.shape),
             prompt=prompt,

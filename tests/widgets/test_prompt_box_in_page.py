@@ -38,7 +38,9 @@ def model() -> TextToImage:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, model: TextToImage) -> str:
-    made = PromptBox(studio.sketcher(model, count=1), "a red circle", model="text-to-image")
+    words = model.vocabulary.words
+    sketch = studio.sketcher(model, count=1)
+    made = PromptBox(sketch, "a red circle", model="text-to-image", words=words)
     return live_page(tmp_path_factory.mktemp("live"), [made], checkpoints=True)
 
 
@@ -133,6 +135,22 @@ def test_stopping_and_a_storm_of_clicks(found: Locator) -> None:
     button.evaluate("(node) => { for (let i = 0; i < 30; i++) node.click(); }")
     told = "step 50 of 50, guidance 3; "
     expect(found.locator(".mm-summary")).to_contain_text(told, timeout=60_000)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("a large c", ["a large circle", "a large crescent", "a large cross", "a large cyan"]),
+        ("작은 ㅂ", [f"작은 {w}" for w in ("배경에", "베이지색", "별", "보라색", "분홍색")]),
+        ("작은 빨", ["작은 빨간"]),
+        ("a small purple heart", []),
+        ("a ", []),
+    ],
+)
+def test_words_are_suggested(found: Locator, typed: str, offered: list[str]) -> None:
+    found.get_by_label("Prompt, in English or Korean").fill(typed)
+    options = found.locator("datalist option").evaluate_all("(all) => all.map((o) => o.value)")
+    assert options == offered
 
 
 def test_without_webassembly_the_pictures_stay(browser: Browser, address: str) -> None:
