@@ -80,6 +80,7 @@ function render({ model, el, experimental }) {
     else view.say(sentence(view.get("prompt"), view.get("shape")[0], view.get("seed")));
   };
   const told = () => {
+    if (drawing) return; // what is typed meanwhile stays
     line.value = view.get("prompt");
     avoid.value = view.get("negative");
     for (const name of Object.keys(RANGES)) numbers[name].value = view.get(name);

@@ -153,6 +153,29 @@ def test_words_are_suggested(found: Locator, typed: str, offered: list[str]) -> 
     assert options == offered
 
 
+def test_keyboard_alone(found: Locator) -> None:
+    line = found.get_by_label("Prompt, in English or Korean")
+    ask(found, "a red circle", Steps=3)
+    line.fill("초록색 별")
+    expect(found.get_by_role("button", name="Draw", exact=True)).to_be_enabled()
+    expect(line).to_have_value("초록색 별")  # typed while the first one was drawn
+    line.press("Enter")
+    expect(found.locator(".mm-summary")).to_contain_text("“초록색 별”: seed 0, step 3 of 3")
+    expect(found.locator(".mm-hint")).to_have_attribute("role", "status")
+    expect(found.locator(".mm-summary")).to_have_attribute("aria-live", "polite")
+
+
+def test_a_hidden_tab_draws_on(found: Locator) -> None:
+    ask(found, "a blue ring", Steps=50)
+    other = found.page.context.new_page()
+    other.bring_to_front()
+    other.wait_for_timeout(1500)
+    found.page.bring_to_front()
+    other.close()
+    told = "“a blue ring”: seed 0, step 50 of 50, guidance 3; "
+    expect(found.locator(".mm-summary")).to_contain_text(told, timeout=60_000)
+
+
 def test_without_webassembly_the_pictures_stay(browser: Browser, address: str) -> None:
     with open_page(browser, address) as page:
         page.add_init_script("delete globalThis.WebAssembly")
