@@ -19,7 +19,7 @@ import os
 import shutil
 import tarfile
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -87,32 +87,25 @@ def exported(root: Path, name: str, cache: Path) -> Path:
     return folder
 
 
-def scripts(key: str, data: bytes, squeeze: bool) -> Iterator[tuple[str, str, int]]:
-    """A file as scripts of about a megabyte: (name, text, bytes)."""
-    packed = gzip.compress(data, 9, mtime=0) if squeeze else data
+def write_file(target: Path, key: str, data: bytes) -> dict[str, Any]:
+    """Write a file as scripts of about a megabyte; what the page must know to put it together."""
+    packed = gzip.compress(data, 9, mtime=0)
     text = base64.b64encode(packed).decode()
     digest = hashlib.sha256(packed).hexdigest()[:8]
+    listed: dict[str, Any] = {"key": key, "chunks": [], "sizes": []}
     for number, start in enumerate(range(0, len(text), PIECE)):
-        piece = text[start : start + PIECE]
-        script = f'mmPiece("{key}","{piece}");'
-        yield f"{key}-{digest}-{number}.js", script, len(piece)
+        piece, name = text[start : start + PIECE], f"{key}-{digest}-{number}.js"
+        (target / name).write_text(f'mmPiece("{key}","{piece}");', encoding="ascii")
+        listed["chunks"].append(name)
+        listed["sizes"].append(len(piece))
+    return listed
 
 
-def write(target: Path, name: str, files: dict[str, bytes], description: dict) -> int:
-    """Write a model's scripts and its list; returns how many bytes the page will load."""
-    listed, total = {}, 0
-    for part, data in files.items():
-        shared = part in DIST
-        key = part if shared else f"{name}-{part}"
-        made = list(scripts(key, data, squeeze=part in ("wasm", "glue")))
-        for file, text, _ in made:
-            (target / file).write_text(text, encoding="ascii")
-        sizes = [size for _, _, size in made]
-        total += sum(sizes)
-        names = [file for file, _, _ in made]
-        gzipped = part in ("wasm", "glue")
-        listed[part] = {"key": key, "chunks": names, "sizes": sizes, "gzip": gzipped}
-    contents = {"files": listed, "bytes": total, "description": description}
+def write_list(target: Path, files: dict[str, dict[str, Any]], description: dict[str, Any]) -> int:
+    """Write the list of a model's files; returns how many bytes the page will load."""
+    name = description["name"]
+    total = sum(sum(one["sizes"]) for one in files.values())
+    contents = {"files": files, "bytes": total, "description": description}
     text = json.dumps(json.dumps(contents, ensure_ascii=False), ensure_ascii=False)
     (target / f"{name}.js").write_text(f'mmPiece("{name}",{text});', encoding="utf-8")
     return total
@@ -153,10 +146,12 @@ def fill(target: Path, root: Path, cache: Path, made: Models) -> None:
     shutil.copy2(scripts_of_ours / "loader.js", target / "loader.js")
     ours = "\n".join((scripts_of_ours / n).read_text("utf-8") for n in OURS)
     ort["runtime"] += b"\n" + ours.encode()
+    shared = {part: write_file(target, part, data) for part, data in ort.items()}
     for description, parts in made:
-        size = write(target, description["name"], {**ort, **parts}, description)
-        told = "%s runs in the pages: %.1f MB when it is asked for"
-        logger.info(told, description["name"], size / 1e6)
+        name = description["name"]
+        own = {part: write_file(target, f"{name}-{part}", data) for part, data in parts.items()}
+        size = write_list(target, {**shared, **own}, description)
+        logger.info("%s runs in the pages: %.1f MB when it is asked for", name, size / 1e6)
 
 
 def prepare(app: Sphinx, *_: Any) -> None:

@@ -33,19 +33,20 @@
     }
     const worker = new Worker(URL.createObjectURL(await plain(pieces.get(files.runtime.key))));
     const parts = ["glue", "wasm", ...description.parts];
-    const sent = parts.map((part) => [part, { text: pieces.get(files[part].key), gzip: files[part].gzip }]);
+    const sent = parts.map((part) => [part, pieces.get(files[part].key)]);
     for (const { key } of Object.values(files)) pieces.delete(key);
     return connect(worker, { files: Object.fromEntries(sent), description });
   }
 
-  // Base64 to a script, a piece at a time, so that the page is never still for long.
+  // Gzip in base64 to a script, a piece at a time, so that the page is never still for long.
   async function plain(text) {
     const parts = [];
     for (let from = 0; from < text.length; from += 2 ** 18) {
       parts.push(Uint8Array.from(atob(text.slice(from, from + 2 ** 18)), (letter) => letter.charCodeAt(0)));
       await new Promise((done) => setTimeout(done));
     }
-    return new Blob(parts, { type: "text/javascript" });
+    const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream, { headers: { "Content-Type": "text/javascript" } }).blob();
   }
 
   function connect(worker, { files, description }) {

@@ -3,10 +3,9 @@
 
 let [about, sessions, latest] = [null, {}, 0];
 
-// A file as text in base64, perhaps gzipped, to bytes.
-async function unpacked({ text, gzip }) {
+// A file as text, gzipped and in base64, to bytes.
+async function unpacked(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  if (!gzip) return bytes;
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

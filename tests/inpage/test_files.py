@@ -1,6 +1,7 @@
 """Exports, and the files that the book makes of them."""
 
 import base64
+import gzip
 import hashlib
 import io
 import json
@@ -165,16 +166,24 @@ def put_together(target: Path, name: str) -> dict[str, bytes]:
             key, text = piece((target / script).read_text("ascii"))
             assert len(text) == size <= files.PIECE
             said[key] = said.get(key, "") + text
-    return {part: base64.b64decode(said[f["key"]]) for part, f in listed["files"].items()}
+    packed = {part: base64.b64decode(said[f["key"]]) for part, f in listed["files"].items()}
+    assert listed["bytes"] == sum(map(len, said.values()))
+    return {part: gzip.decompress(data) for part, data in packed.items()}
 
 
 def test_scripts_carry_the_files(tmp_path: Path) -> None:
-    data = {"net": bytes(range(256)) * 8000, "runtime": b"run"}
-    files.write(tmp_path, "small", data, {"name": "small", "parts": ["net"]})
+    noise = torch.randint(256, (2_000_000,), dtype=torch.uint8).numpy().tobytes()
+    data = {"net": noise, "runtime": b"run"}
+
+    def write(data: dict[str, bytes]) -> None:
+        listed = {part: files.write_file(tmp_path, part, one) for part, one in data.items()}
+        files.write_list(tmp_path, listed, {"name": "small", "parts": ["net"]})
+
+    write(data)
     assert put_together(tmp_path, "small") == data
-    again = {path.name for path in tmp_path.iterdir()}
-    files.write(tmp_path, "small", {**data, "net": data["net"][::-1]}, {})
-    changed = {path.name for path in tmp_path.iterdir()} - again
+    before = {path.name for path in tmp_path.iterdir()}
+    write({**data, "net": noise[::-1]})
+    changed = {path.name for path in tmp_path.iterdir()} - before
     assert len(changed) == 3, "other bytes have other names: a cache cannot mix them"
 
 
