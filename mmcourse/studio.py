@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmcourse.data import Scene, Shapes, describe_all, score
-from mmcourse.diffusion import TextToImage
+from mmcourse.diffusion import TextToImage, attention_maps
 from mmcourse.diffusion.text_to_image import BATCH
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "layout",
     "save_picture",
     "sketcher",
+    "storyteller",
     "strip",
 ]
 
@@ -149,6 +150,51 @@ def sketcher(
         return model.generate([prompt] * count, seed=seed, on_step=on_step, **options)
 
     return draw
+
+
+class Story(NamedTuple):
+    """How one picture came to be: see `storyteller`."""
+
+    pictures: Float[Tensor, "steps channels height width"]  # what was expected, in [-1, 1]
+    maps: Float[Tensor, "steps rows columns words"]  # where each word was read
+    words: list[str]
+
+
+def storyteller(model: TextToImage) -> Callable[..., Story]:
+    """What `widgets.PromptBox` wants for a single picture: story(prompt, seed, steps=…, …).
+
+    At each step stands the picture that the model expects, the last one being the picture
+    itself, and the cross-attention of the same step: for each place a distribution over the
+    caption's words, padding included, the mean over heads and over the layers with as many
+    places as the latent.
+    """
+
+    @torch.no_grad()
+    def tell(
+        prompt: str, seed: int, *, steps: int = 10, scale: float = 3.0, negative: str = ""
+    ) -> Story:
+        device = next(model.model.parameters()).device
+        ids = model.vocabulary.encode([prompt])
+        channels = model.model.autoencoder.latent_channels
+        generator = torch.Generator().manual_seed(seed)
+        states = [torch.randn(1, channels, model.size, model.size, generator=generator).to(device)]
+        expected: list[Tensor] = []
+
+        def on_step(step: int, z: Tensor, z0: Tensor) -> None:
+            states.append(z)
+            expected.append(model.model.decode(z0).float().cpu())
+
+        options: dict[str, Any] = {"steps": steps, "scale": scale, "negative": negative or None}
+        last = model.generate(prompt, seed=seed, on_step=on_step, **options)
+        context, maps = model.model.reader(ids.to(device)), []
+        for z, step in zip(states, model.model.walk(steps)[:-1], strict=False):
+            layers = attention_maps(model.model.unet, z, step, context).values()
+            fine = [m.mean(dim=1) for m in layers if m.shape[2:4] == z.shape[2:]]
+            maps.append(torch.stack(fine).mean(dim=0).float().cpu())
+        words = [model.vocabulary.words[i - 2] for i in ids[0].tolist() if i > 1]
+        return Story(torch.cat([*expected[:-1], last]), torch.cat(maps), words)
+
+    return tell
 
 
 def layout(

@@ -4,11 +4,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from widgets_page import draw_discs
 
 from mmcourse.inpage import PageModel, Part, WatchedBert
+from mmcourse.studio import Story
 from mmcourse.transformers import Bert, TransformerBlock, WordPiece, padding_mask
-from mmcourse.widgets import AttentionExplorer, MaskedWords
+from mmcourse.widgets import AttentionExplorer, MaskedWords, PromptBox
 
+DISCS = ["disc", "hole"]
 NOUNS = ["animal", "street", "dog", "road", "soup", "cat", "river"]
 OTHERS = "because did cross in it not the tired too was wide"
 WORDS = ["[PAD]", *OTHERS.split(" "), *NOUNS]
@@ -97,3 +100,17 @@ def guessing(live: PageModel | None = None, **options: Any) -> MaskedWords:
     sentence = {"name": "dog", "tokens": tokens, "probabilities": shares}
     named = {"start": "my [MASK] is hairy", "tokenizer": pieces, **options}
     return MaskedWords([sentence], pieces.tokens, live=live or masker(pieces), **named)
+
+
+def disc_story(prompt: str, seed: int, *, steps: int = 10, **_: Any) -> Story:
+    """Discs that grow brighter, and words that are read in the left and in the right half."""
+    drawn = torch.tensor(draw_discs(prompt, seed, lambda _: None)[:1].copy()).float()
+    pictures = torch.cat([drawn * (step + 1) / steps for step in range(steps)])
+    maps = torch.zeros(steps, 4, 4, 2)
+    maps[:, :, :2, 0] = maps[:, :, 2:, 1] = 1
+    return Story(pictures, maps, [prompt, "there"])
+
+
+def telling() -> PromptBox:
+    """A prompt box whose kernel tells how its picture came to be."""
+    return PromptBox(draw_discs, "disc", story=disc_story, words=DISCS)

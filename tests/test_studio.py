@@ -15,6 +15,7 @@ from PIL import Image
 from mmcourse import cli, studio
 from mmcourse.data import Shapes, parse, place, render
 from mmcourse.diffusion import TextToImage
+from mmcourse.inpage.export import WatchedUNet
 from mmcourse.recipes.text_to_image import PARTS
 from mmcourse.training import save_checkpoint
 
@@ -126,6 +127,26 @@ def test_a_sketcher_shows_the_way_there(tiny: Path) -> None:
     torch.testing.assert_close(told[-1], pictures)
     with rejects("unknown word 'cirkle'"):
         draw("a cirkle", 0, told.append)
+
+
+def test_a_story_is_the_picture_s_own(tiny: Path) -> None:
+    model = TextToImage.load(tiny, device="cpu")
+    story = studio.storyteller(model)("a red circle", 2, steps=6, negative="a star")
+    wanted = model.generate("a red circle", steps=6, seed=2, negative="a star")
+    torch.testing.assert_close(story.pictures[-1:], wanted)
+    whole = studio.strip(model, "a red circle", frames=6, steps=6, seed=2, negative="a star")
+    torch.testing.assert_close(story.pictures, whole)
+    assert story.words == ["a", "red", "circle"]
+    assert story.maps.shape == (6, model.size, model.size, model.vocabulary.length)
+    torch.testing.assert_close(story.maps.sum(-1), torch.ones(6, model.size, model.size))
+    context = model.model.reader(model.vocabulary.encode(["a red circle"]))
+    start = torch.randn(1, model.model.autoencoder.latent_channels, model.size, model.size,
+                        generator=torch.Generator().manual_seed(2))  # fmt: skip
+    step = torch.tensor(model.model.walk(6)[:1])
+    _, maps = WatchedUNet(model.model.unet)(start, step, context)
+    torch.testing.assert_close(story.maps[:1], maps.detach())
+    with rejects("unknown word 'cirkle'"):
+        studio.storyteller(model)("a cirkle", 0)
 
 
 @pytest.mark.parametrize(

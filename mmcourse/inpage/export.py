@@ -19,7 +19,7 @@ from mmcourse.weights import checkpoint_file
 Parts = dict[str, tuple[nn.Module, dict[str, Tensor], tuple[str, ...]]]
 
 
-class _WatchedUNet(nn.Module):
+class WatchedUNet(nn.Module):
     """A U-Net that also tells where each word is read.
 
     Returns the prediction, and the weights (batch, rows, columns, words), the mean over heads and
@@ -59,7 +59,7 @@ def text_to_image(name: str) -> tuple[Parts, dict[str, Any]]:
     both = {"z": z, "step": torch.tensor([500, 500]), "context": context.repeat(2, 1, 1)}
     parts: Parts = {
         "reader": (model.reader, {"ids": ids}, ("out",)),
-        "unet": (_WatchedUNet(model.unet), both, ("out", "maps")),
+        "unet": (WatchedUNet(model.unet), both, ("out", "maps")),
         "decoder": (Method(model, "decode"), {"z": z[:1]}, ("out",)),
     }
     return parts, {

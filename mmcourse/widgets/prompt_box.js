@@ -32,7 +32,7 @@ function render({ model, el, experimental }) {
     desk.told("");
     try {
       if (desk.page()) await drawHere(asked);
-      else desk.told((await desk.invoke(asked, 120))[0].problem);
+      else await drawThere(asked);
     } catch (error) {
       desk.fail(error);
     }
@@ -47,13 +47,26 @@ function render({ model, el, experimental }) {
     const said = await desk.page().draw(asked, (frame) => {
       frames.push(frame);
       drawn = { frames, asked, shape };
-      story.reset(drawn);
+      story.reset();
       view.redraw();
     });
     if (said.problem || said.stopped) return desk.told(said.problem ?? "Stopped.");
     Object.assign(drawn, { seconds: (performance.now() - begun) / 1000, words: said.words });
-    const { prompt, seed, steps, scale, negative } = asked;
-    view.set({ prompt, seed, steps, scale, negative });
+    view.set(asked);
+  }
+
+  // A kernel answers with the whole story of one picture, or sends pictures as traits.
+  async function drawThere(asked) {
+    const [said, buffers] = await desk.invoke(asked, 120);
+    if (said.problem || !said.pictures) return desk.told(said.problem);
+    const [count, ...shape] = said.pictures;
+    const [, rows, columns] = said.maps;
+    const [all, maps] = [bytes(buffers[0]), floats(buffers[1])];
+    const part = (values, i) => values.subarray((i * values.length) / count, ((i + 1) * values.length) / count);
+    const frame = (_, i) => ({ picture: part(all, i), maps: part(maps, i), rows, columns });
+    drawn = { frames: Array.from({ length: count }, frame), asked, shape, words: said.words };
+    story.reset();
+    view.set(asked);
   }
 
   let wanted = null; // the last file to show, if another comes while one is unpacked

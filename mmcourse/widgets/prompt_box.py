@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import traitlets
 from anywidget.experimental import command
 
@@ -47,6 +48,7 @@ class PromptBox(LiveWidget):
         prompt: str,
         *,
         seed: int = 0,
+        story: Callable[..., Any] | None = None,
         model: str = "",
         words: Sequence[str] = (),
         caption: str = "",
@@ -58,6 +60,10 @@ class PromptBox(LiveWidget):
                 (count, 3, height, width) in [-1, 1], and may call tell(pictures) on the way
                 there. A ValueError is shown to the reader.
             prompt, seed: of the first pictures.
+            story: called as story(prompt, seed, steps=…, scale=…, negative=…) when a reader asks
+                a kernel; gives pictures (steps, 3, height, width) in [-1, 1], maps (steps, rows,
+                columns, words) and the words, see `mmcourse.studio.storyteller`. None: `draw` is
+                called, and its pictures are shown without steps and words.
             model: the name of the exported model, such as "text-to-image".
             words: known ones, suggested while somebody types.
             caption: a sentence below.
@@ -65,7 +71,7 @@ class PromptBox(LiveWidget):
         Raises:
             ValueError: the first prompt cannot be drawn.
         """
-        self._ask = draw
+        self._ask, self._story = draw, story
         options = {"steps": 10, "scale": 3.0, "negative": ""}
         self._pictures = _seen(draw(prompt, seed, lambda pictures: None, **options))
         super().__init__(
@@ -82,12 +88,23 @@ class PromptBox(LiveWidget):
     def draw(self, message: dict[str, Any], buffers: list[bytes]) -> tuple[Any, list[bytes]]:
         """What the page asks for: {"prompt", "seed", and perhaps "steps", "scale", "negative"}.
 
-        {} only asks whether somebody is there.
+        {} only asks whether somebody is there. With a story the answer has the sizes of its
+        pictures and maps, and the words; the numbers are in two buffers.
         """
-        if message:
-            options = {name: message[name] for name in OPTIONS if name in message}
+        options = {name: message[name] for name in OPTIONS if name in message}
+        if not message:
+            return {"problem": self.problem}, []
+        if self._story is None:
             self.ask(str(message["prompt"]), int(message["seed"]), **options)
-        return {"problem": self.problem}, []
+            return {"problem": self.problem}, []
+        try:
+            told = self._story(str(message["prompt"]), int(message["seed"]), **options)
+        except ValueError as error:
+            return {"problem": str(error)}, []
+        seen = _seen(told.pictures, most=50)
+        maps = np.asarray(told.maps, dtype="<f4")
+        sizes = {"pictures": list(seen.shape), "maps": list(maps.shape), "words": told.words}
+        return {"problem": "", **sizes}, [seen.tobytes(), maps.tobytes()]
 
     def ask(
         self, prompt: str, seed: int = 0, *, steps: int = 10, scale: float = 3.0, negative: str = ""
@@ -121,8 +138,8 @@ class PromptBox(LiveWidget):
         return image_grid(self._pictures / 127.5 - 1, columns=min(len(self._pictures), 4))
 
 
-def _seen(pictures: Any) -> Any:
+def _seen(pictures: Any, most: int = 16) -> Any:
     found = pixels(pictures, "pictures", "count, channels, height, width")
-    if found.shape[1] != 3 or len(found) > 16:
-        raise ValueError(f"pictures must be at most 16 with 3 channels, got {found.shape}")
+    if found.shape[1] != 3 or len(found) > most:
+        raise ValueError(f"pictures must be at most {most} with 3 channels, got {found.shape}")
     return found

@@ -26,7 +26,7 @@ TESTS = Path(__file__).parents[1]
 SETUP = f"""
 import json, sys
 sys.path.insert(0, {str(TESTS)!r})
-from live_models import guessing, reading
+from live_models import guessing, reading, telling
 from widgets_page import MAKERS, box
 
 def follow(widget):
@@ -46,6 +46,7 @@ CELLS = [
     "box()",
     "reading()",
     "guessing()",
+    "telling()",
 ]
 every = pytest.mark.parametrize("make", MAKERS)
 
@@ -121,7 +122,7 @@ def notebook(browser: Browser, lab: tuple[str, Path]) -> Iterator[Page]:
             timeout=90_000,
         )
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        expect(page.locator(".mm-widget")).to_have_count(len(MAKERS) + 3, timeout=90_000)
+        expect(page.locator(".mm-widget")).to_have_count(len(MAKERS) + 4, timeout=90_000)
         yield page
 
 
@@ -268,3 +269,23 @@ def test_a_hidden_word_is_guessed(notebook: Page) -> None:
     explorer.get_by_role("toolbar", name="Piece to").get_by_role("button").nth(1).click()
     expect(explorer.locator(".mm-told")).to_contain_text("at place 3", timeout=30_000)
     expect(explorer.locator(".mm-own .mm-guesses li").first).to_be_visible()
+
+
+def test_a_picture_s_story_is_told(notebook: Page) -> None:
+    drawer = notebook.locator(".mm-widget").nth(len(MAKERS) + 3)
+    line = drawer.get_by_label("Prompt, in English")
+    expect(drawer.get_by_role("button", name="Draw")).to_be_enabled(timeout=30_000)
+    line.fill("hole")
+    drawer.get_by_label("Steps", exact=True).fill("4")
+    line.press("Enter")
+    told = "“hole”: seed 0, step 4 of 4, guidance 3."
+    expect(drawer.locator(".mm-summary")).to_have_text(told, timeout=30_000)
+    expect(drawer.locator(".mm-strip-of-steps canvas")).to_have_count(4)
+    drawer.get_by_role("button", name="there", exact=True).click()
+    picture = drawer.locator(".mm-drawn canvas")
+    expect(picture).to_have_attribute(
+        "aria-label", "“hole” after step 4 of 4, lit where “there” is read"
+    )
+    line.fill("dragon")
+    drawer.get_by_role("button", name="Draw").click()
+    expect(drawer.locator(".mm-problem")).to_contain_text("unknown word 'dragon'")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from browser import violations
 from helpers import rejects
+from live_models import disc_story, telling
 from PIL import Image
 from playwright.sync_api import expect
 from widgets_page import PICTURES, box, draw_discs, scene
@@ -63,6 +64,21 @@ def test_a_question_draws_nothing() -> None:
     before = made.data
     assert made.draw({}, []) == ({"problem": ""}, [])
     assert made.data is before
+
+
+def test_a_story_comes_in_two_buffers() -> None:
+    made = telling()
+    said, buffers = made.draw({"prompt": "hole", "seed": 1, "steps": 3}, [])
+    sizes = {"pictures": [3, 3, 16, 16], "maps": [3, 4, 4, 2], "words": ["hole", "there"]}
+    assert said == {"problem": "", **sizes}
+    story = disc_story("hole", 1, steps=3)
+    seen = np.frombuffer(buffers[0], dtype=np.uint8).reshape(3, 3, 16, 16)
+    assert np.abs(seen - (story.pictures.numpy() + 1) * 127.5).max() <= 0.5
+    maps = np.frombuffer(buffers[1], dtype="<f4").reshape(3, 4, 4, 2)
+    assert np.array_equal(maps, story.maps.numpy())
+    said, buffers = made.draw({"prompt": "dragon", "seed": 1}, [])
+    assert said == {"problem": "unknown word 'dragon'; the nearest known: disc, hole"}
+    assert buffers == []
 
 
 @pytest.mark.parametrize(
