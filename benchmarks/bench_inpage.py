@@ -4,7 +4,8 @@
 
 The page of lesson 77 is opened from its file, three times, with an empty cache. Loading is from
 the click to the sentence that the model runs here; drawing is ten steps, as the page's own words
-tell it. A long task is a stretch in which the page answers nobody.
+tell it. A long task is a stretch in which the page answers nobody. Memory is that of the process
+that shows the page: what it had before, and what loading and drawing added.
 """
 
 import re
@@ -23,7 +24,7 @@ from playwright.sync_api import Browser  # noqa: E402
 
 PAGE = ROOT / "_build" / "html" / "notebooks" / "77_text_to_image.html"
 ROUNDS, PICTURES = 3, 5
-TARGETS = {"load_s": 3.0, "picture_s": 0.5, "longest_task_ms": 100, "memory_mb": 400}
+TARGETS = {"load_s": 3.0, "picture_s": 0.5, "longest_task_ms": 100, "model_mb": 400}
 WATCH = """window.tasks = [0];
 new PerformanceObserver((list) => {
   for (const { duration } of list.getEntries()) window.tasks.push(duration);
@@ -64,8 +65,8 @@ def once(browser: Browser) -> dict[str, float]:
             "load_s": load,
             "picture_s": statistics.median(seconds[1:]),
             "longest_task_ms": page.evaluate("Math.max(...window.tasks)"),
-            "memory_mb": megabytes(browser),
-            "memory_before_mb": before,
+            "model_mb": megabytes(browser) - before,
+            "page_mb": before,
         }
 
 
