@@ -110,6 +110,7 @@ function render({ model, el, experimental }) {
   const wide = field("Prompt, in English or Korean", line);
   const away = field("Not this (may stay empty)", avoid);
   for (const one of [wide, away]) one.classList.add("mm-wide");
+  wide.classList.add("mm-prompt"); // a row of its own: prompts are long
   const parts = Object.entries(numbers).map(([name, input]) => field(RANGES[name][3], input));
   const form = make("form", { class: "mm-controls", novalidate: true, onsubmit: drawNow }, wide, suggestions, away, ...parts, button, halt);
   // JupyterLab keeps Enter from submitting; where Korean is being composed it ends a syllable.
