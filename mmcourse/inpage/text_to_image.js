@@ -12,7 +12,7 @@ async function paintLatents(z) {
 async function drawPicture({ prompt, negative, seed, steps, scale }, tell, stopped) {
   const words = vocabulary(about);
   const [wanted, avoided] = [words.encode(prompt), negative ? words.encode(negative) : { ids: words.empty }];
-  const problem = wanted.problem ?? avoided.problem;
+  const problem = wanted.problem ?? (avoided.problem && `in “Not this”: ${avoided.problem}`);
   if (problem) return { problem };
   const [towards, away] = [await run("reader", { ids: ids(wanted.ids) }), await run("reader", { ids: ids(avoided.ids) })];
   const both = Float32Array.from([...away.out.data, ...towards.out.data]);

@@ -61,7 +61,7 @@ async function render({ model, el, experimental }) {
     note.textContent = states[select.selectedIndex].note;
     for (const control of [line, select]) control.disabled = !desk.ready();
     button.disabled = !desk.ready() || busy;
-    view.say(sentence(one.caption, answer, names));
+    view.say(sentence(one.caption, answer, names, states[one.reader].name));
   };
 
   select.addEventListener("change", () => (view.redraw(), ask()));
@@ -139,14 +139,15 @@ function matched([whole, ...others], pictures, scale) {
   return { cosines, order, drops, shares: softmax(cosines.map((x) => scale * x)) };
 }
 
-function sentence(caption, { cosines, order, drops, shares }, names) {
+function sentence(caption, { cosines, order, drops, shares }, names, model) {
   const best = order[0];
   const fixed = (value) => value.toFixed(2).replace("-", "−");
   const said = `“${caption}” fits “${names[best]}” best: cosine ${fixed(cosines[best])}, ${percent(shares[best])} among ${cosines.length} pictures.`;
-  if (!drops.length) return said;
+  const asked = ` Asked: ${model}.`;
+  if (!drops.length) return said + asked;
   const most = Math.max(...drops);
-  if (most <= 0) return `${said} It does not fall, whichever word is left out.`;
-  return `${said} It falls most, by ${fixed(most)}, without “${caption.split(" ")[drops.indexOf(most)]}”.`;
+  if (most <= 0) return `${said} It does not fall, whichever word is left out.${asked}`;
+  return `${said} It falls most, by ${fixed(most)}, without “${caption.split(" ")[drops.indexOf(most)]}”.${asked}`;
 }
 
 export { matched, sentence, textReader, withoutEach };

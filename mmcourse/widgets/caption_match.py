@@ -79,6 +79,9 @@ class CaptionMatch(ReaderWidget):
 
     def _describe(self) -> str:
         """The sentence of the page."""
+        return f"{self._found()} Asked: {self.readers[self._shown()[0]['reader']]['name']}."
+
+    def _found(self) -> str:
         one, *_, scale = self._shown()
         words, cosines, drops = self._answer()
         best = int(cosines.argmax())

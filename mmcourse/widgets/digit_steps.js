@@ -22,6 +22,7 @@ async function* descend(predict, start, walk, alphaBar) {
 }
 
 const seen = (values) => Uint8ClampedArray.from(values, (v) => Math.round((clamp(v, -1, 1) + 1) * 127.5));
+const meanGap = (one, two) => one.reduce((sum, v, i) => sum + Math.abs(v - two[i]), 0) / one.length;
 const level = (value) => (value >= 0.0995 ? value.toFixed(2) : value.toFixed(3));
 const VIEWS = ["x_t", "x̂₀"];
 const LAST_SEED = 2 ** 32 - 1;
@@ -52,6 +53,10 @@ function render({ model, el, experimental }) {
   }
 
   const go = (step) => view.set({ step });
+  // Presets speak of the stops of the stored film: they bring it back.
+  const first = Object.fromEntries(["data", "digit", "seed", "steps"].map((name) => [name, view.get(name)]));
+  const presets = presetButtons(view);
+  presets?.addEventListener("click", ({ target }) => target.closest("button") && view.set(first));
   const large = names.map((name) => {
     const one = picture(shape);
     const said = make("figcaption", {}, make("b", {}, name), " ", make("span"));
@@ -59,6 +64,14 @@ function render({ model, el, experimental }) {
   });
   const strips = names.map((name) => strip(name, shape, go));
   const graph = chart((k) => go(Math.min(k, steps())));
+  const film = scroller("All stops", make("div", { class: "mm-strips" }, ...strips.map(({ node }) => node)));
+  let seenStop = null;
+  // The stop that is shown stays in sight, where all stops do not fit.
+  function follow(stop) {
+    const here = film.querySelector(".mm-here");
+    if (stop !== seenStop && here) film.scrollLeft += here.getBoundingClientRect().left - film.getBoundingClientRect().left - film.clientWidth / 2;
+    seenStop = stop;
+  }
 
   view.draw = () => {
     const kind = VIEWS[view.get("shown")];
@@ -81,10 +94,13 @@ function render({ model, el, experimental }) {
       values: Array.from({ length: steps() + 1 }, (_, k) => power(style, k)),
     }));
     const text = `ᾱ over the stops: ${told.join("; ")}`;
-    graph.show({ series, at: stop, low: 0, high: 1, ticks: [0, 0.5, 1], x: "stop", y: "ᾱ", text, height: 170 });
+    const marks = Array.from({ length: steps() + 1 }, (_, k) => (k % steps() ? "" : `${k + 1}`));
+    graph.show({ series, at: stop, low: 0, high: 1, ticks: [0, 0.5, 1], x: "stop", y: "ᾱ", text, marks, height: 170 });
+    follow(stop);
     const { digit, seed } = growing?.asked ?? { digit: view.get("digit"), seed: view.get("seed") };
     const which = `Digit ${digit} from seed ${seed} in ${steps()} ${steps() === 1 ? "step" : "steps"}`;
-    view.say(`${which}, ${kind} at stop ${stop + 1} of ${steps() + 1}: ${told.join("; ")}.`);
+    const apart = growing || rows < 2 ? "" : `; the rows differ by ${tenth(meanGap(at(0, stop), at(1, stop)))} grey levels on average`;
+    view.say(`${which}, ${kind} at stop ${stop + 1} of ${steps() + 1}: ${told.join("; ")}${apart}.`);
     view.summary.setAttribute("aria-live", growing ? "off" : "polite");
   };
 
@@ -94,11 +110,11 @@ function render({ model, el, experimental }) {
   stop.classList.add("mm-wide");
   return view.start(
     ["shown", "step", "data", "digit", "seed", "steps"],
-    presetButtons(view) ?? "",
+    presets ?? "",
     own ?? "",
     controls(choice(view, "shown", { label: "Show", options }), stop),
     make("div", { class: "mm-pair" }, ...large.map(({ figure }) => figure)),
-    scroller("All stops", make("div", { class: "mm-strips" }, ...strips.map(({ node }) => node))),
+    film,
     graph.node,
     legend(names),
   );
@@ -211,5 +227,5 @@ function drawer(view, experimental, { shape, size, tell }) {
   return make("div", { class: "mm-own" }, desk.node, make("form", form, field("Digit", digit), ...inputs, button));
 }
 
-export { descend, level, seen };
+export { descend, level, meanGap, seen };
 export default { render };

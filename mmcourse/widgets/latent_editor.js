@@ -57,7 +57,7 @@ function render({ model, el, experimental }) {
   const button = (text, onclick) => make("button", { class: "mm-button", type: "button", onclick }, text);
   const part = () => view.get("channel") * rows * columns;
   const zero = button("Set this channel to 0", () => edited((z) => z.fill(0, part(), part() + rows * columns)));
-  const shift = button("Shift everything right", () => edited((z) => shifted(z, channels * rows, columns)));
+  const shift = button("Shift everything right by one", () => edited((z) => shifted(z, channels * rows, columns)));
   const undo = button("Undo my changes", forget);
   const tools = make("div", { class: "mm-controls" }, slide, zero, shift, undo);
   const [before, after, gap] = [picture(shape), picture(shape), picture([1, ...shape.slice(1)])];
@@ -76,7 +76,7 @@ function render({ model, el, experimental }) {
     after.show(now.picture, `“${called}”, decoded after: ${change}`);
     gap.show(apart.map((v) => 255 - v), "Where the picture changed: the darker, the more");
     range.value = value;
-    number.textContent = value.toFixed(2).replace("-", "−");
+    number.textContent = minus(value);
     range.setAttribute("aria-valuetext", number.textContent);
     tools.hidden = !desk.ready();
     undo.disabled = !own;
@@ -100,7 +100,7 @@ function render({ model, el, experimental }) {
       figure("The latent, one channel", grid.node),
       figure("Decoded before", before.node),
       figure("Decoded after", after.node),
-      figure("Where it changed", gap.node),
+      figure("Where it changed (dark: more)", gap.node),
     ),
     desk.node,
     tools,
@@ -172,14 +172,17 @@ function gaps(one, two) {
   return Uint8Array.from({ length: area }, (_, i) => Math.max(apart(i), apart(area + i), apart(2 * area + i)));
 }
 
+const minus = (value) => value.toFixed(2).replace("-", "−");
+
 function sentence({ called, change, channel, place, columns, value, was, apart }) {
   const where = `channel ${channel + 1}, row ${Math.floor(place / columns) + 1}, column ${(place % columns) + 1}`;
-  const before = Math.abs(value - was) < 0.005 ? "" : `, before ${was.toFixed(2)}`;
+  const before = Math.abs(value - was) < 0.005 ? "" : `, before ${minus(was)}`;
   const share = Math.round((100 * apart.filter((v) => v > 8).length) / apart.length);
-  return (
-    `“${called}”, ${change}: ${where} holds ${value.toFixed(2)}${before}. ${share}% ` +
-    `of the pixels changed by more than 8 grey levels, at most by ${Math.max(...apart)}.`
-  );
+  const most = Math.max(...apart);
+  const changed = most
+    ? `${share}% of the pixels changed by more than 8 grey levels, at most by ${most}.`
+    : "The picture is as it was.";
+  return `“${called}”, ${change}: ${where} holds ${minus(value)}${before}. ${changed}`;
 }
 
 export { gaps, sentence, shifted };

@@ -108,13 +108,18 @@ class LatentEditor(LiveWidget):
         row, column = divmod(self.place, self.shape[4])
         before = self._latents[self.scene, 0, self.channel, row, column]
         now = self._latents[self.scene, self.edit, self.channel, row, column]
-        was = "" if abs(now - before) < 0.005 else f", before {before:.2f}"
+        was = "" if abs(now - before) < 0.005 else f", before {_minus(before)}"
         first, after = self._pictures[self.scene, 0], self._pictures[self.scene, self.edit]
         apart = np.abs(first.astype(int) - after).max(axis=0)
+        changed = "The picture is as it was."
+        if apart.max():
+            changed = (
+                f"{(apart > 8).mean():.0%} of the pixels changed by more than 8 grey levels, "
+                f"at most by {apart.max()}."
+            )
         return (
             f"“{self.names[self.scene]}”, {self.edits[self.edit]}: channel {self.channel + 1}, "
-            f"row {row + 1}, column {column + 1} holds {now:.2f}{was}. {(apart > 8).mean():.0%} "
-            f"of the pixels changed by more than 8 grey levels, at most by {apart.max()}."
+            f"row {row + 1}, column {column + 1} holds {_minus(now)}{was}. {changed}"
         )
 
     def _draw(self) -> Any:
@@ -130,3 +135,7 @@ class LatentEditor(LiveWidget):
             axes.set_title(self.edits[edit], fontsize=10)
             axes.set_axis_off()
         return figure
+
+
+def _minus(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")

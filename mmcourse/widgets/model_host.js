@@ -26,9 +26,9 @@ function modelDesk(view, experimental, { invite, alone = ALONE, command = "run" 
   const hint = make("p", { class: "mm-hint", role: "status" });
   const node = make("div", { class: "mm-desk" }, make("div", { class: "mm-controls" }, open, bar), hint);
   let state = "looking"; // for a kernel; then kernel, page, or in a page alone, offer, loading
-  let [here, problem, share, size] = [null, "", 0, 0];
-  const turn = (next, why = "") => {
-    [state, problem] = [next, why];
+  let [here, problem, wrong, share, size] = [null, "", false, 0, 0];
+  const turn = (next, why = "", bad = true) => {
+    [state, problem, wrong] = [next, why, bad && Boolean(why)];
     view.redraw();
   };
   const invoke = (message, seconds, buffers = []) =>
@@ -83,7 +83,7 @@ function modelDesk(view, experimental, { invite, alone = ALONE, command = "run" 
     bar.value = share;
     const words = problem || SAID[state]();
     if (hint.textContent !== words) hint.textContent = words;
-    hint.classList.toggle("mm-problem", Boolean(problem));
+    hint.classList.toggle("mm-problem", wrong);
   });
   return {
     node,
@@ -92,7 +92,7 @@ function modelDesk(view, experimental, { invite, alone = ALONE, command = "run" 
     fail,
     ready: () => state === "kernel" || state === "page",
     page: () => here,
-    told: (why) => turn(state, why),
+    told: (why, bad) => turn(state, why, bad),
   };
 }
 

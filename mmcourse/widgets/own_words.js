@@ -60,7 +60,7 @@ function ownWords(view, experimental) {
   };
   const line = ownLine(view, desk, {
     label: "Your own sentence; [MASK] for a hidden piece",
-    button: "Guess",
+    button: "Read",
     start: reads.start,
     ask: read,
   });

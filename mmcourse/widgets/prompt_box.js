@@ -50,7 +50,8 @@ function render({ model, el, experimental }) {
       story.reset();
       view.redraw();
     });
-    if (said.problem || said.stopped) return desk.told(said.problem ?? "Stopped.");
+    if (said.stopped) return desk.told("Stopped.", false);
+    if (said.problem) return desk.told(asSentence(said.problem));
     Object.assign(drawn, { seconds: (performance.now() - begun) / 1000, words: said.words });
     view.set(asked);
   }
@@ -58,7 +59,7 @@ function render({ model, el, experimental }) {
   // A kernel answers with the whole story of one picture, or sends pictures as traits.
   async function drawThere(asked) {
     const [said, buffers] = await desk.invoke(asked, 120);
-    if (said.problem || !said.pictures) return desk.told(said.problem);
+    if (said.problem || !said.pictures) return desk.told(asSentence(said.problem));
     const [count, ...shape] = said.pictures;
     const [, rows, columns] = said.maps;
     const [all, maps] = [bytes(buffers[0]), floats(buffers[1])];
@@ -89,7 +90,7 @@ function render({ model, el, experimental }) {
     button.disabled = !desk.ready() || drawing;
     button.textContent = drawing ? "Drawing …" : "Draw";
     halt.hidden = !(desk.page() && drawing);
-    if (drawn) view.say(sentenceHere(drawn));
+    if (drawn) view.say(sentenceHere(drawn, story.told(drawn)));
     else view.say(sentence(view.get("prompt"), view.get("shape")[0], view.get("seed")));
   };
   const told = () => {
@@ -148,12 +149,10 @@ function stepsAndWords(view) {
     const last = frames.length - 1;
     const now = at === null ? last : Math.min(at, last);
     const [canvas] = canvases(place, 1, shape);
-    const { picture, maps } = frames[now];
-    const each = maps.length / (frames[now].rows * frames[now].columns);
+    const { picture } = frames[now];
     if (word === null || !words) paint(canvas.getContext("2d"), picture, shape);
     else {
-      const light = shares(Float32Array.from({ length: maps.length / each }, (_, i) => maps[i * each + word]));
-      veil(canvas, picture, shape, light, [frames[now].rows, frames[now].columns]);
+      veil(canvas, picture, shape, shares(weightsOf(frames[now], word)), [frames[now].rows, frames[now].columns]);
     }
     const lit = word === null || !words ? "" : `, lit where “${words[word]}” is read`;
     canvas.setAttribute("aria-label", `“${asked.prompt}” after step ${now + 1} of ${asked.steps}${lit}`);
@@ -172,7 +171,17 @@ function stepsAndWords(view) {
     [...buttons.children].forEach((one, i) => one.setAttribute("aria-pressed", i === word));
   }
   slide.hidden = read.hidden = true;
-  return { nodes: [slide, film, read], show, reset };
+  // The step that is shown, and where in the picture the chosen word is read most.
+  function told({ frames, words }) {
+    const now = at === null ? frames.length - 1 : Math.min(at, frames.length - 1);
+    if (word === null || !words) return { now, lit: "" };
+    const values = weightsOf(frames[now], word);
+    const best = values.indexOf(Math.max(...values));
+    const [row, column] = [Math.floor(best / frames[now].columns), best % frames[now].columns];
+    const weight = values[best].toFixed(2);
+    return { now, lit: ` “${words[word]}” is read most in row ${row + 1}, column ${column + 1} of ${frames[now].rows} × ${frames[now].columns} places (weight ${weight}).` };
+  }
+  return { nodes: [slide, film, read], show, reset, told };
 }
 
 // `count` canvases in a place, of the size of pictures of this shape.
@@ -181,6 +190,14 @@ function canvases(place, count, [, height, width], role = "img") {
   while (place.children.length < count) place.append(make("canvas", { class: "mm-pixels", role, width, height }));
   return [...place.children].map((canvas) => Object.assign(canvas, { width, height }));
 }
+
+// How much each place reads one word.
+function weightsOf({ maps, rows, columns }, word) {
+  const each = maps.length / (rows * columns);
+  return Float32Array.from({ length: rows * columns }, (_, i) => maps[i * each + word]);
+}
+
+const asSentence = (why) => why && `${why[0].toUpperCase()}${why.slice(1)}.`;
 
 // From 0 (the least) to 1 (the most).
 function shares(values) {
@@ -216,10 +233,11 @@ function sentence(prompt, count, seed) {
   return `“${prompt}”: ${count} ${count === 1 ? "picture" : "pictures"} from seed ${seed}.`;
 }
 
-function sentenceHere({ asked, frames, seconds }) {
+function sentenceHere({ asked, frames, seconds }, { now, lit }) {
   const not = asked.negative ? `, not “${asked.negative}”` : "";
   const took = seconds ? `; ${seconds.toFixed(1)} s` : "";
-  return `“${asked.prompt}”${not}: seed ${asked.seed}, step ${frames.length} of ${asked.steps}, guidance ${asked.scale}${took}.`;
+  const first = now < frames.length - 1 ? " (an earlier one)" : "";
+  return `“${asked.prompt}”${not}: seed ${asked.seed}, step ${now + 1} of ${asked.steps}${first}, guidance ${asked.scale}${took}.${lit}`;
 }
 
 export { completions, refused, sentence, shares, spread };

@@ -77,8 +77,9 @@ def test_the_page_says_the_same(run) -> None:
     for asked in (0, 1):
         made = matching(asked=asked)
         one, read, seen, scale = made._shown()
-        given = [read.tolist(), seen.tolist(), scale, one["caption"], made.names]
-        code = "m.sentence(x[3], m.matched(x[0], x[1], x[2]), x[4])"
+        model = made.readers[one["reader"]]["name"]
+        given = [read.tolist(), seen.tolist(), scale, one["caption"], made.names, model]
+        code = "m.sentence(x[3], m.matched(x[0], x[1], x[2]), x[4], x[5])"
         assert run(code, given, widget="caption_match") == made._describe()
 
 

@@ -239,7 +239,7 @@ def test_a_prompt_is_drawn(notebook: Page) -> None:
     line.fill("dragon")
     drawer.get_by_role("button", name="Draw").click()
     expect(drawer.locator(".mm-problem")).to_contain_text(
-        "unknown word 'dragon'; the nearest known"
+        "Unknown word 'dragon'; the nearest known"
     )
     expect(said).to_have_text("“hole”: 2 pictures from seed 3.")
     line.fill("disc")
@@ -288,4 +288,4 @@ def test_a_picture_s_story_is_told(notebook: Page) -> None:
     )
     line.fill("dragon")
     drawer.get_by_role("button", name="Draw").click()
-    expect(drawer.locator(".mm-problem")).to_contain_text("unknown word 'dragon'")
+    expect(drawer.locator(".mm-problem")).to_contain_text("Unknown word 'dragon'")

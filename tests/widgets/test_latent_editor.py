@@ -40,7 +40,8 @@ def test_the_sentence_counts() -> None:
     apart = np.abs(first - now).max(axis=0)
     assert made.alt == (
         f"“a hole”, channel 1 at 0: channel 1, row 2, column 2 holds 0.00, before "
-        f"{made._latents[1, 0, 0, 1, 1]:.2f}. {(apart > 8).mean():.0%} of the pixels changed by "
+        f"{made._latents[1, 0, 0, 1, 1]:.2f}. ".replace("-", "−")
+        + f"{(apart > 8).mean():.0%} of the pixels changed by "
         f"more than 8 grey levels, at most by {apart.max()}."
     )
     assert "before" not in latents(scene=1, edit=0, place=5).alt
@@ -165,14 +166,14 @@ def test_the_page_decodes_what_is_set(found: Locator) -> None:
     grid.press("ArrowDown")
     grid.press("ArrowRight")
     found.get_by_label("Number at this place").fill("-4")
-    expect(found.locator(".mm-summary")).to_contain_text("row 2, column 2 holds -4.00, before")
+    expect(found.locator(".mm-summary")).to_contain_text("row 2, column 2 holds −4.00, before")
     z = torch.from_numpy(latents()._latents[:1, 0]).float()
     z[0, 0, 1, 1] = -4
     found.page.wait_for_timeout(500)
     picture = torch.tensor(found.evaluate(PICTURE, 2)).reshape(3, 16, 16)
     assert (picture - decoded(z)).abs().max() <= 1
     found.get_by_role("button", name="Set this channel to 0").click()
-    found.get_by_role("button", name="Shift everything right").click()
+    found.get_by_role("button", name="Shift everything right by one").click()
     z[0, 0] = 0
     z = torch.cat([z[..., :1], z[..., :-1]], dim=-1)
     found.page.wait_for_timeout(500)
@@ -180,7 +181,7 @@ def test_the_page_decodes_what_is_set(found: Locator) -> None:
     assert (picture - decoded(z)).abs().max() <= 1
     assert violations(found.page, "main") == []
     found.get_by_role("button", name="Undo my changes").click()
-    expect(found.locator(".mm-summary")).to_contain_text("0% of the pixels")
+    expect(found.locator(".mm-summary")).to_contain_text("The picture is as it was.")
 
 
 def test_a_storm_of_changes_ends_with_the_last(found: Locator) -> None:

@@ -239,7 +239,7 @@ def test_the_page_guesses_what_python_guesses(found: Locator, live: PageModel, t
 @pytest.mark.browser
 def test_a_click_hides_and_shows_a_piece(found: Locator, live: PageModel) -> None:
     line(found).fill("my dog is hairy")
-    found.get_by_role("button", name="Guess", exact=True).click()
+    found.get_by_role("button", name="Read", exact=True).click()
     told = found.locator(".mm-told")
     expect(told).to_contain_text("Nothing is hidden yet")
     dog = chips(found).nth(2)
@@ -280,7 +280,7 @@ def test_what_cannot_be_read_is_said(found: Locator, text: str, said: str) -> No
 @pytest.mark.browser
 def test_a_very_long_text_and_unknown_words(found: Locator) -> None:
     line(found).evaluate("(node) => { node.value = '밤이 '.repeat(5000); }")
-    found.get_by_role("button", name="Guess", exact=True).click()
+    found.get_by_role("button", name="Read", exact=True).click()
     expect(hint(found)).to_contain_text("at most 14 pieces")
     line(found).fill("🦊 qqq [mask]")
     line(found).press("Enter")

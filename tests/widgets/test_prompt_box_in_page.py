@@ -124,7 +124,7 @@ def test_a_very_long_prompt_is_cut_and_answered(found: Locator) -> None:
     line = found.get_by_label("Prompt, in English or Korean")
     line.evaluate("(node) => { node.value = 'a '.repeat(5000); }")
     found.get_by_role("button", name="Draw", exact=True).click()
-    expect(found.locator(".mm-hint")).to_contain_text("a caption has at most 18 words")
+    expect(found.locator(".mm-hint")).to_contain_text("A caption has at most 18 words")
 
 
 def test_stopping_and_a_storm_of_clicks(found: Locator) -> None:
