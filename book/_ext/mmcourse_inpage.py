@@ -112,16 +112,17 @@ def write_list(target: Path, files: dict[str, dict[str, Any]], description: dict
 
 
 def from_lessons(cache_path: str) -> Models:
-    """The models that lessons left in their outputs: (description, part → graph), oldest first."""
+    """The models that lessons left in their outputs; of one name, that of the latest run."""
     from mmcourse.inpage.page_model import MIME
 
-    cache = get_cache(cache_path)
+    cache, latest = get_cache(cache_path), {}
     for record in sorted(cache.list_cache_records(), key=lambda one: one.created):
         for cell in cache.get_cache_bundle(record.pk).nb.cells:
             for output in cell.get("outputs", []):
                 if found := output.get("data", {}).get(MIME):
                     parts = {name: base64.b64decode(g) for name, g in found["parts"].items()}
-                    yield {"name": found["name"], "parts": list(parts)}, parts
+                    latest[found["name"]] = {"name": found["name"], "parts": list(parts)}, parts
+    return latest.values()
 
 
 def from_checkpoints(root: Path, cache: Path) -> Models:
