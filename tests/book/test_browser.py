@@ -215,14 +215,16 @@ def check_widget(root: Locator) -> None:
             before = picture(root)
             drag(control)
             assert picture(root) != before, "the slider does nothing under the mouse"
-    if not moved:  # the prompt box alone, which says itself that it is a picture here
-        assert root.get_by_text("no running notebook behind it").count(), "no control"
     seen = {picture(root)}
     presets = root.locator(".mm-presets button:visible:enabled").all()
     for button in presets:
         button.click()
         seen.add(picture(root))
     assert not presets or len(seen) > 1, "no preset changes the picture"
+    if not moved:  # what is typed needs a model, and the widget offers to load it
+        offer = root.get_by_role("button", name="Load the model into this page")
+        assert offer.is_visible(), "no control"
+        assert root.get_by_text("can run in this page").count()
 
 
 def test_what_you_can_do_is_ticked_kept_and_shown(browser: Browser, book: Path) -> None:

@@ -10,7 +10,7 @@ from pages import LESSONS, NAMES, PICTURE, READY
 pytestmark = pytest.mark.browser
 
 LEFT, RIGHT, SPACE = "\ue012", "\ue014", " "
-# The first control of the page's first widget, if any, gets the focus: which key moves it?
+# The first control of the page's widgets, if any, gets the focus: which key moves it?
 FOCUS = """((keys) => {
   const control = document.querySelector(
     ".mm-widget input[type=range]:enabled, .mm-widget input[type=checkbox]:enabled");
@@ -18,7 +18,7 @@ FOCUS = """((keys) => {
   if (control?.type !== "range") return control ? keys.space : null;
   return control.value === control.max ? keys.left : keys.right;
 })"""
-SEEN = f"({PICTURE})(document.querySelector('.mm-widget'))"
+SEEN = f"({PICTURE})(document.activeElement.closest('.mm-widget'))"
 
 
 @pytest.fixture(scope="module")
