@@ -78,7 +78,7 @@ function render({ model, el, experimental }) {
     range.value = value;
     number.textContent = minus(value);
     range.setAttribute("aria-valuetext", number.textContent);
-    tools.hidden = !desk.ready();
+    tools.hidden = range.disabled = !desk.ready();
     undo.disabled = !own;
     view.say(sentence({ called, change, channel, place, columns, value, was: first.z[index()], apart }));
   };
@@ -102,8 +102,7 @@ function render({ model, el, experimental }) {
       figure("Decoded after", after.node),
       figure("Where it changed (dark: more)", gap.node),
     ),
-    desk.node,
-    tools,
+    ...(view.get("model") ? [desk.node, tools] : []), // nobody to ask: the stored changes alone
   );
 }
 

@@ -15,6 +15,7 @@ from widgets_page import (
     attention,
     changes,
     gaze,
+    latents,
     page,
     patches,
     ring,
@@ -29,7 +30,7 @@ every = pytest.mark.parametrize("make", MAKERS)
 # These choose how something is drawn: the picture's description says so, the sentence stays.
 SILENT = {"Strip shows", "Graph shows"}
 # Canvases painted in the theme's colours; elsewhere the style sheet follows the theme.
-PAINTED = [attention, gaze, patches, ring, similarity, words]
+PAINTED = [attention, gaze, latents, patches, ring, similarity, words]
 OUTSIDE = """[...document.querySelectorAll(".mm-widget *")].filter((node) =>
     !node.closest(".mm-scroll") && !node.closest("[hidden]") && node.tagName !== "OPTION"
     && node.getBoundingClientRect().right > innerWidth).map((node) => node.outerHTML)"""
