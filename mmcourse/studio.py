@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmcourse.data import Scene, Shapes, describe_all, score
-from mmcourse.diffusion import TextToImage, attention_maps
+from mmcourse.diffusion import TextToImage
 from mmcourse.diffusion.text_to_image import BATCH
+from mmcourse.inpage import WatchedUNet
 
 __all__ = [
     "BATCH",
@@ -186,11 +187,10 @@ def storyteller(model: TextToImage) -> Callable[..., Story]:
 
         options: dict[str, Any] = {"steps": steps, "scale": scale, "negative": negative or None}
         last = model.generate(prompt, seed=seed, on_step=on_step, **options)
-        context, maps = model.model.reader(ids.to(device)), []
-        for z, step in zip(states, model.model.walk(steps)[:-1], strict=False):
-            layers = attention_maps(model.model.unet, z, step, context).values()
-            fine = [m.mean(dim=1) for m in layers if m.shape[2:4] == z.shape[2:]]
-            maps.append(torch.stack(fine).mean(dim=0).float().cpu())
+        context, watched = model.model.reader(ids.to(device)), WatchedUNet(model.model.unet)
+        stops = torch.tensor(model.model.walk(steps)[:-1], device=device)
+        seen = zip(states, stops.split(1), strict=False)
+        maps = [watched(z, step, context)[1].float().cpu() for z, step in seen]
         words = [model.vocabulary.words[i - 2] for i in ids[0].tolist() if i > 1]
         return Story(torch.cat([*expected[:-1], last]), torch.cat(maps), words)
 

@@ -18,6 +18,15 @@ sys.path.append(str(ROOT / "book" / "_ext"))
 
 import mmcourse_inpage  # noqa: E402
 
+# The bytes of the picture that a prompt box has drawn, channel by channel.
+BYTES = """(root) => {
+  const canvas = root.querySelector(".mm-drawn canvas");
+  const copy = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  const { data } = context.getImageData(0, 0, 64, 64);
+  return [0, 1, 2].map((c) => Array.from({ length: data.length / 4 }, (_, i) => data[4 * i + c]));
+}"""
 CACHE = ROOT / "_build" / ".models"
 
 

@@ -7,6 +7,6 @@ worker of the browser.
 
 from mmcourse.inpage.export import EXPORTS, export
 from mmcourse.inpage.page_model import Method, PageModel, Part
-from mmcourse.inpage.watched import WatchedBert
+from mmcourse.inpage.watched import WatchedBert, WatchedUNet
 
-__all__ = ["EXPORTS", "Method", "PageModel", "Part", "WatchedBert", "export"]
+__all__ = ["EXPORTS", "Method", "PageModel", "Part", "WatchedBert", "WatchedUNet", "export"]

@@ -8,47 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from mmcourse.diffusion import TextToImage
-from mmcourse.diffusion.unet_attention import CrossAttention
 from mmcourse.inpage.onnx_graph import graph
-from mmcourse.inpage.page_model import Method
+from mmcourse.inpage.page_model import Method, Part
+from mmcourse.inpage.watched import WatchedUNet
 from mmcourse.weights import checkpoint_file
 
-Parts = dict[str, tuple[nn.Module, dict[str, Tensor], tuple[str, ...]]]
 
-
-class WatchedUNet(nn.Module):
-    """A U-Net that also tells where each word is read.
-
-    Returns the prediction, and the weights (batch, rows, columns, words), the mean over heads and
-    over the cross-attention layers with as many places as z.
-    """
-
-    def __init__(self, unet: nn.Module) -> None:
-        super().__init__()
-        self.unet = unet
-
-    def forward(self, z: Tensor, step: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        maps: list[Tensor] = []
-
-        def look(layer: CrossAttention, inputs: tuple[Tensor, Tensor]) -> None:
-            if inputs[0].shape[1] == z.shape[2] * z.shape[3]:
-                maps.append(layer.weights(*inputs).mean(dim=1))
-
-        layers = [m for n, m in self.unet.named_modules() if n.endswith("attn2")]
-        hooks = [layer.register_forward_pre_hook(look) for layer in layers]  # type: ignore
-        try:
-            found = self.unet(z, step, context)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        mean = torch.stack(maps).mean(dim=0)
-        return found, mean.reshape(len(z), *z.shape[2:], -1)
-
-
-def text_to_image(name: str) -> tuple[Parts, dict[str, Any]]:
+def text_to_image(name: str) -> tuple[dict[str, Part], dict[str, Any]]:
     """Reader, U-Net (for two captions at once: guidance) and decoder of a text-to-image model."""
     found = TextToImage.load(name, device="cpu")
     model, vocabulary = found.model, found.vocabulary
@@ -57,10 +25,10 @@ def text_to_image(name: str) -> tuple[Parts, dict[str, Any]]:
     channels = model.autoencoder.latent_channels
     z = torch.randn(2, channels, found.size, found.size, generator=torch.Generator().manual_seed(0))
     both = {"z": z, "step": torch.tensor([500, 500]), "context": context.repeat(2, 1, 1)}
-    parts: Parts = {
-        "reader": (model.reader, {"ids": ids}, ("out",)),
-        "unet": (WatchedUNet(model.unet), both, ("out", "maps")),
-        "decoder": (Method(model, "decode"), {"z": z[:1]}, ("out",)),
+    parts = {
+        "reader": Part(model.reader, {"ids": ids}),
+        "unet": Part(WatchedUNet(model.unet), both, ("out", "maps")),
+        "decoder": Part(Method(model, "decode"), {"z": z[:1]}),
     }
     return parts, {
         "kind": "text-to-image",
@@ -76,7 +44,7 @@ def text_to_image(name: str) -> tuple[Parts, dict[str, Any]]:
     }
 
 
-EXPORTS: dict[str, Callable[[str], tuple[Parts, dict[str, Any]]]] = {
+EXPORTS: dict[str, Callable[[str], tuple[dict[str, Part], dict[str, Any]]]] = {
     "text-to-image": text_to_image,
     "text-to-emoji": text_to_image,
 }
@@ -102,9 +70,10 @@ def export(name: str, out: Path) -> dict[str, Any]:
     parts, about = EXPORTS[name](name)
     about = {"name": name, **about, "parts": list(parts), "bytes": {}, "apart": {}}
     out.mkdir(parents=True, exist_ok=True)
-    for part, (network, inputs, outputs) in parts.items():
-        data, about["apart"][part] = graph(network.eval(), inputs, outputs, halves=True)
-        about["bytes"][part] = len(data)
-        (out / f"{part}.onnx").write_bytes(data)
+    for piece, part in parts.items():
+        made = graph(part.network.eval(), part.inputs, part.outputs, halves=True)
+        data, about["apart"][piece] = made
+        about["bytes"][piece] = len(data)
+        (out / f"{piece}.onnx").write_bytes(data)
     (out / "model.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
     return about

@@ -23,6 +23,11 @@ def tenth(value: float) -> str:
     return f"{math.floor(10 * value + 0.5) / 10:.1f}"
 
 
+def fixed(value: float) -> str:
+    """-0.123 → "−0.12", with a minus sign, as the page's `fixed`."""
+    return f"{value:.2f}".replace("-", "−")
+
+
 def compose(name: str, ending: str, also: Sequence[str] = ()) -> str:
     """The text a widget sends: what all share, then its own (`kit.js` … `<name>.js`).
 

@@ -15,40 +15,16 @@ async function render({ model, el, experimental }) {
   const note = make("p", { class: "mm-hint" });
   const words = wordStrip();
   const places = names.map(() => place(width, height));
-  let [own, busy] = [null, false]; // own: what the page has asked by itself
 
-  const ask = async (event) => {
-    event?.preventDefault();
-    if (!desk.ready() || busy) return;
-    const [at, text] = [select.selectedIndex, line.value];
-    const reader = readers[at];
-    const { problem, words: found } = reader.encode(text, "A caption", states[at].rows - 1);
-    if (problem) return desk.told(problem);
-    busy = true;
-    desk.told("");
-    try {
-      const rows = withoutEach(found).map(reader.row);
-      const { out } = await desk.run(states[at].part, reader.batch(rows));
-      own = { reader: at, caption: found.join(" "), read: vectorsOf(out, rows.length) };
-      view.set({ asked: -1 });
-    } catch {} // the desk has told it
-    busy = false;
-    view.redraw();
-  };
-
-  const shown = () => {
-    const asked = view.get("asked");
-    if (asked < 0 && own) return own;
-    return { ...stored[Math.max(asked, 0)], read: read[Math.max(asked, 0)] };
-  };
-  const follow = () => {
-    if (view.get("asked") < 0 && own) return;
-    const one = shown();
-    [line.value, select.selectedIndex] = [one.caption, one.reader];
-  };
-  model.on("change:asked", follow);
-  view.tidy(() => model.off("change:asked", follow));
-  follow();
+  const { ask, shown, busy } = askedReader({ view, model, desk, readers, states, stored, read }, {
+    fill: (one) => ([line.value, select.selectedIndex] = [one.caption, one.reader]),
+    read: () => {
+      const reader = select.selectedIndex;
+      const { problem, words: found } = readers[reader].encode(line.value, "A caption", states[reader].rows - 1);
+      if (problem) return { problem };
+      return { reader, rows: withoutEach(found).map(readers[reader].row), answer: { caption: found.join(" ") } };
+    },
+  });
 
   view.draw = () => {
     const one = shown();
@@ -60,7 +36,7 @@ async function render({ model, el, experimental }) {
     words.show(one.caption.split(" "), answer.drops);
     note.textContent = states[select.selectedIndex].note;
     for (const control of [line, select]) control.disabled = !desk.ready();
-    button.disabled = !desk.ready() || busy;
+    button.disabled = !desk.ready() || busy();
     view.say(sentence(one.caption, answer, names, states[one.reader].name));
   };
 
@@ -87,7 +63,7 @@ function place(width, height) {
     canvas.getContext("2d").drawImage(all, picture * width, 0, width, height, 0, 0, width, height);
     canvas.setAttribute("aria-label", text);
     rank.textContent = `${i + 1}. `;
-    value.textContent = `cosine ${cosines[picture].toFixed(2).replace("-", "−")}`;
+    value.textContent = `cosine ${fixed(cosines[picture])}`;
     share.textContent = `share ${percent(shares[picture])}`;
     [name.textContent, mark.textContent] = [text, remark];
     bar.style.width = `${100 * clamp(cosines[picture], 0, 1)}%`;
@@ -141,7 +117,6 @@ function matched([whole, ...others], pictures, scale) {
 
 function sentence(caption, { cosines, order, drops, shares }, names, model) {
   const best = order[0];
-  const fixed = (value) => value.toFixed(2).replace("-", "−");
   const said = `“${caption}” fits “${names[best]}” best: cosine ${fixed(cosines[best])}, ${percent(shares[best])} among ${cosines.length} pictures.`;
   const asked = ` Asked: ${model}.`;
   if (!drops.length) return said + asked;

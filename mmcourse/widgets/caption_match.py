@@ -7,6 +7,7 @@ import numpy as np
 import traitlets
 from torch import Tensor
 
+from mmcourse.widgets.base import fixed
 from mmcourse.widgets.reader import Reader, ReaderWidget, softmax
 
 
@@ -87,7 +88,7 @@ class CaptionMatch(ReaderWidget):
         best = int(cosines.argmax())
         share = softmax(scale * cosines)[best]
         said = (
-            f"“{one['caption']}” fits “{self.names[best]}” best: cosine {_fixed(cosines[best])}, "
+            f"“{one['caption']}” fits “{self.names[best]}” best: cosine {fixed(cosines[best])}, "
             f"{percent(share)} among {len(cosines)} pictures."
         )
         if not len(drops):
@@ -95,7 +96,7 @@ class CaptionMatch(ReaderWidget):
         word = words[int(drops.argmax())]
         if drops.max() <= 0:
             return f"{said} It does not fall, whichever word is left out."
-        return f"{said} It falls most, by {_fixed(drops.max())}, without “{word}”."
+        return f"{said} It falls most, by {fixed(drops.max())}, without “{word}”."
 
     def _draw(self) -> Any:
         from mmcourse.plots import image_grid
@@ -119,7 +120,3 @@ def percent(share: float) -> str:
     if share < 0.01:
         return "< 1 %"
     return "> 99 %" if share > 0.99 else f"{int(100 * share + 0.5)} %"
-
-
-def _fixed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")

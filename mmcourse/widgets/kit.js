@@ -41,6 +41,8 @@ const snrDb = (signal) => 10 * Math.log10(signal / (1 - signal));
 
 // 3.14159 → "3.1"; halves go up, as in Python's `tenth`.
 const tenth = (value) => (Math.floor(10 * value + 0.5) / 10).toFixed(1);
+// −0.123 → "−0.12", with a minus sign, as Python's `fixed`.
+const fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
 const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
 // [-1, 1] → 0 … 255 and back.
 const toBytes = (x) => Uint8ClampedArray.from(x, (v) => (v + 1) * 127.5);

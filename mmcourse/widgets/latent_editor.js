@@ -76,7 +76,7 @@ function render({ model, el, experimental }) {
     after.show(now.picture, `“${called}”, decoded after: ${change}`);
     gap.show(apart.map((v) => 255 - v), "Where the picture changed: the darker, the more");
     range.value = value;
-    number.textContent = minus(value);
+    number.textContent = fixed(value);
     range.setAttribute("aria-valuetext", number.textContent);
     tools.hidden = range.disabled = !desk.ready();
     undo.disabled = !own;
@@ -143,7 +143,7 @@ function latentGrid(view, rows, columns, pick) {
       context.fillRect(x + 1, y + 1, cell - 2, cell - 2);
       context.globalAlpha = 1;
       context.fillStyle = ink;
-      context.fillText(value.toFixed(1).replace("-", "−"), x + cell / 2, y + cell / 2);
+      context.fillText(fixed(value, 1), x + cell / 2, y + cell / 2);
     });
     const [x, y] = [(place % columns) * cell, Math.floor(place / columns) * cell];
     for (const [color, wide] of [[paper, 8], [ink, 4]]) {
@@ -171,17 +171,15 @@ function gaps(one, two) {
   return Uint8Array.from({ length: area }, (_, i) => Math.max(apart(i), apart(area + i), apart(2 * area + i)));
 }
 
-const minus = (value) => value.toFixed(2).replace("-", "−");
-
 function sentence({ called, change, channel, place, columns, value, was, apart }) {
   const where = `channel ${channel + 1}, row ${Math.floor(place / columns) + 1}, column ${(place % columns) + 1}`;
-  const before = Math.abs(value - was) < 0.005 ? "" : `, before ${minus(was)}`;
+  const before = Math.abs(value - was) < 0.005 ? "" : `, before ${fixed(was)}`;
   const share = Math.round((100 * apart.filter((v) => v > 8).length) / apart.length);
   const most = Math.max(...apart);
   const changed = most
     ? `${share}% of the pixels changed by more than 8 grey levels, at most by ${most}.`
     : "The picture is as it was.";
-  return `“${called}”, ${change}: ${where} holds ${minus(value)}${before}. ${changed}`;
+  return `“${called}”, ${change}: ${where} holds ${fixed(value)}${before}. ${changed}`;
 }
 
 export { gaps, sentence, shifted };

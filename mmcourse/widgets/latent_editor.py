@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from mmcourse.widgets.base import halves, numbers, pixels
+from mmcourse.widgets.base import fixed, halves, numbers, pixels
 from mmcourse.widgets.live import LiveWidget
 
 LATENTS = "scenes, edits, channels, rows, columns"
@@ -108,7 +108,7 @@ class LatentEditor(LiveWidget):
         row, column = divmod(self.place, self.shape[4])
         before = self._latents[self.scene, 0, self.channel, row, column]
         now = self._latents[self.scene, self.edit, self.channel, row, column]
-        was = "" if abs(now - before) < 0.005 else f", before {_minus(before)}"
+        was = "" if abs(now - before) < 0.005 else f", before {fixed(before)}"
         first, after = self._pictures[self.scene, 0], self._pictures[self.scene, self.edit]
         apart = np.abs(first.astype(int) - after).max(axis=0)
         changed = "The picture is as it was."
@@ -119,7 +119,7 @@ class LatentEditor(LiveWidget):
             )
         return (
             f"“{self.names[self.scene]}”, {self.edits[self.edit]}: channel {self.channel + 1}, "
-            f"row {row + 1}, column {column + 1} holds {_minus(now)}{was}. {changed}"
+            f"row {row + 1}, column {column + 1} holds {fixed(now)}{was}. {changed}"
         )
 
     def _draw(self) -> Any:
@@ -135,7 +135,3 @@ class LatentEditor(LiveWidget):
             axes.set_title(self.edits[edit], fontsize=10)
             axes.set_axis_off()
         return figure
-
-
-def _minus(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")

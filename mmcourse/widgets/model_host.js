@@ -17,8 +17,7 @@ async function openModel(name, tell) {
   return globalThis.mmOpenModel(folder, name, tell);
 }
 
-// {node, run(part, inputs), ready(), kernel(), page(), told(problem)}. `inputs`: name → {data,
-// dims}, data an Int32Array or a Float32Array; run gives name → {data: Float32Array, dims}.
+// {node, run(part, inputs), ready(), page(), told(problem)}. `inputs`: name → {data, dims}, data an Int32Array or a Float32Array; run gives name → {data: Float32Array, dims}.
 // `invite` is said when it can be asked, `alone` where it cannot. `command` is the kernel's.
 function modelDesk(view, experimental, { invite, alone = ALONE, command = "run" }) {
   const open = make("button", { class: "mm-button", type: "button", onclick: load }, "Load the model into this page");

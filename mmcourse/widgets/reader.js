@@ -64,5 +64,37 @@ function unpacked(data, count, readers, stored) {
   return { seen, read, file: new Blob([bytes(data).subarray(at)], { type: "image/webp" }) };
 }
 
+// What a widget of readers asks and shows. `fill(answer)` puts an answer into the fields;
+// `read()` gives {reader, rows, answer} of what they hold, or {problem}. `shown()` is the page's own
+// answer or a stored one, with `read`, its texts' vectors; `ask(event)` asks the text tower.
+function askedReader({ view, model, desk, readers, states, stored, read: vectors }, { fill, read }) {
+  let [own, busy] = [null, false];
+  async function ask(event) {
+    event?.preventDefault();
+    if (!desk.ready() || busy) return;
+    const { problem, reader, rows, answer } = read();
+    if (problem) return desk.told(problem);
+    busy = true;
+    desk.told("");
+    try {
+      const { out } = await desk.run(states[reader].part, readers[reader].batch(rows));
+      own = { reader, ...answer, read: vectorsOf(out, rows.length) };
+      view.set({ asked: -1 });
+    } catch {} // the desk has told it
+    busy = false;
+    view.redraw();
+  }
+  const shown = () => {
+    const asked = view.get("asked");
+    if (asked < 0 && own) return own;
+    return { ...stored[Math.max(asked, 0)], read: vectors[Math.max(asked, 0)] };
+  };
+  const follow = () => (view.get("asked") < 0 && own) || fill(shown());
+  model.on("change:asked", follow);
+  view.tidy(() => model.off("change:asked", follow));
+  follow();
+  return { ask, shown, busy: () => busy };
+}
+
 const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 const percent = (share) => (share < 0.01 ? "< 1 %" : share > 0.99 ? "> 99 %" : `${Math.round(100 * share)} %`);

@@ -36,7 +36,7 @@ async function render({ model, el }) {
       canvas.setAttribute("aria-label", `rank ${i + 1}: ${names[place]}${right ? ", the right one" : ""}`);
       rank.textContent = `${i + 1}${right ? " ✓" : ""}`;
       name.textContent = names[place];
-      value.textContent = `cosine ${scores[place].toFixed(2).replace("-", "−")}`;
+      value.textContent = `cosine ${fixed(scores[place])}`;
       bar.style.width = `${100 * clamp(scores[place], 0, 1)}%`;
       node.classList.toggle("mm-right", right);
     });

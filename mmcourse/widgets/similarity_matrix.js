@@ -54,7 +54,7 @@ function render({ model, el }) {
           make("span", {}, `${right ? "✓ " : ""}${name(k)}`),
           make("span", { class: "mm-bar" }, make("i", { style: `width:${Math.max(100 * share, 1)}%` })),
           make("b", {}, share.toFixed(2)),
-          make("small", {}, `cosine ${cosine.toFixed(2).replace("-", "−")}`),
+          make("small", {}, `cosine ${fixed(cosine)}`),
         );
       }),
     );

@@ -17,40 +17,20 @@ async function render({ model, el, experimental }) {
   const button = make("button", { class: "mm-button", type: "submit" }, "Sort the pictures");
   const note = make("p", { class: "mm-hint" });
   const bins = make("div", { class: "mm-bins" });
-  let [own, busy, drawn] = [null, false, null]; // own: what the page has asked by itself
+  let drawn = null;
 
-  const ask = async (event) => {
-    event?.preventDefault();
-    if (!desk.ready() || busy) return;
-    const at = select.selectedIndex;
-    const asked = { reader: at, classes: list.value, template: template.value };
-    const { problem, classes, rows } = prompts(asked, readers[at]);
-    if (problem) return desk.told(problem);
-    busy = true;
-    desk.told("");
-    try {
-      const { out } = await desk.run(states[at].part, readers[at].batch(rows));
-      own = { ...asked, classes: classes.join(", "), read: vectorsOf(out, rows.length) };
-      view.set({ asked: -1 });
-    } catch {} // the desk has told it
-    busy = false;
-    view.redraw();
-  };
-
-  const shown = () => {
-    const asked = view.get("asked");
-    if (asked < 0 && own) return own;
-    return { ...stored[Math.max(asked, 0)], read: read[Math.max(asked, 0)] };
-  };
-  const follow = () => {
-    if (view.get("asked") < 0 && own) return;
-    const one = shown();
-    [list.value, template.value] = [classesOf(one.classes).join("\n"), one.template];
-    select.selectedIndex = one.reader;
-  };
-  model.on("change:asked", follow);
-  view.tidy(() => model.off("change:asked", follow));
-  follow();
+  const { ask, shown, busy } = askedReader({ view, model, desk, readers, states, stored, read }, {
+    fill: (one) => {
+      [list.value, template.value] = [classesOf(one.classes).join("\n"), one.template];
+      select.selectedIndex = one.reader;
+    },
+    read: () => {
+      const asked = { classes: list.value, template: template.value };
+      const reader = select.selectedIndex;
+      const { problem, classes, rows } = prompts(asked, readers[reader]);
+      return { problem, reader, rows, answer: { ...asked, classes: classes?.join(", ") } };
+    },
+  });
 
   view.draw = () => {
     const one = shown();
@@ -61,7 +41,7 @@ async function render({ model, el, experimental }) {
     drawn = one.read;
     note.textContent = states[select.selectedIndex].note;
     for (const control of [list, template, select]) control.disabled = !desk.ready();
-    button.disabled = !desk.ready() || busy;
+    button.disabled = !desk.ready() || busy();
     view.say(sentence(classes, sorted.chosen, fits));
   };
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from browser import launch, open_page, violations
 from firefox import firefox
+from live_page import BYTES
 from pages import LESSONS
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -29,15 +30,6 @@ PROMPTS = [
 STATE = re.compile(
     r'<script type="application/vnd\.jupyter\.widget-state\+json">(.*?)</script>', re.S
 )
-# The bytes of the picture that the page has drawn, channel by channel.
-BYTES = """(root) => {
-  const canvas = root.querySelector(".mm-drawn canvas");
-  const copy = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
-  const context = copy.getContext("2d", { willReadFrequently: true });
-  context.drawImage(canvas, 0, 0);
-  const { data } = context.getImageData(0, 0, 64, 64);
-  return [0, 1, 2].map((c) => Array.from({ length: data.length / 4 }, (_, i) => data[4 * i + c]));
-}"""
 
 
 @pytest.fixture(scope="module")

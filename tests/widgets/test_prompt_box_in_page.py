@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from browser import open_page, violations
-from live_page import live_page
+from live_page import BYTES, live_page
 from playwright.sync_api import Browser, Locator, expect
 
 from mmcourse import studio
@@ -20,15 +20,6 @@ PROMPTS = [
     ("작은 파란 사각형 위의 큰 빨간 원", 2), ("초록 별", 4),
 ]  # fmt: skip
 OBJECTS = [1, 2, 1, 1, 2, 1]
-# The bytes of the picture, channel by channel.
-BYTES = """(root) => {
-  const canvas = root.querySelector(".mm-drawn canvas");
-  const copy = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
-  const context = copy.getContext("2d", { willReadFrequently: true });
-  context.drawImage(canvas, 0, 0);
-  const { data } = context.getImageData(0, 0, 64, 64);
-  return [0, 1, 2].map((c) => Array.from({ length: data.length / 4 }, (_, i) => data[4 * i + c]));
-}"""
 
 
 @pytest.fixture(scope="module")
