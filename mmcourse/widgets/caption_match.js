@@ -49,7 +49,7 @@ async function render({ model, el, experimental }) {
   which.hidden = states.length < 2;
   const form = make("form", { class: "mm-controls", novalidate: true, onsubmit: ask }, which, wide, button);
   const list = make("ol", { class: "mm-matches", "aria-label": "Pictures, the most similar first" }, ...places.map(({ node }) => node));
-  return view.start(["asked"], presetButtons(view) ?? "", desk.node, form, note, words.node, list);
+  return view.start(["asked"], presetButtons(view) ?? "", desk.node, form, note, words.node, view.summary, list);
 }
 
 // One picture of the list: its rank, cosine and share.

@@ -126,7 +126,8 @@ function widget({ model, el }, label) {
     tidy: (undo) => tidy.push(undo),
     // Show the parts, listen, draw; what this returns ends it all.
     start(traits, ...parts) {
-      view.root.append(...parts, view.summary);
+      view.root.append(...parts);
+      if (!view.root.contains(view.summary)) view.root.append(view.summary); // before a long list, say
       const caption = view.get("caption");
       if (caption) view.root.append(make("p", { class: "mm-caption" }, caption));
       view.root.append(probe);

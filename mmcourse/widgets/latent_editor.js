@@ -1,6 +1,7 @@
 // A latent as numbers, the picture that a decoder makes of it, and what an edit changes.
 
 const REACH = 8;
+const OWN = -1; // where a stored change has its number
 
 function render({ model, el, experimental }) {
   const view = widget({ model, el }, "Latent editor");
@@ -83,15 +84,26 @@ function render({ model, el, experimental }) {
     view.say(sentence({ called, change, channel, place, columns, value, was: first.z[index()], apart }));
   };
   const options = (trait) => view.get(trait).map((text, i) => [i, text]);
+  const mine = () => (own ? [[OWN, "Your changes"]] : []);
+  // For controls that choose a stored change: whoever presses one wants to see that one.
+  const choices = {
+    ...view,
+    get: (name) => (own && name === "edit" ? OWN : view.get(name)),
+    set(state) {
+      if (state.edit === OWN) return;
+      forget();
+      view.set(state);
+    },
+  };
   const which = Array.from({ length: channels }, (_, i) => [i, `${i + 1}`]);
   view.tidy(() => (waiting = null));
   for (const trait of ["scene", "edit"]) model.on(`change:${trait}`, forget);
   return view.start(
     ["data", "scene", "edit", "channel", "place"],
-    presetButtons(view) ?? "",
+    presetButtons(choices) ?? "",
     controls(
-      choice(view, "scene", { label: "Picture", options: options("names") }),
-      choice(view, "edit", { label: "Change", options: options("edits") }),
+      choice(choices, "scene", { label: "Picture", options: options("names") }),
+      choice(choices, "edit", { label: "Change", options: () => [...options("edits"), ...mine()] }),
       choice(view, "channel", { label: "Channel of the latent", options: which }),
     ),
     make(

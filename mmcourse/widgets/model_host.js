@@ -68,6 +68,7 @@ function modelDesk(view, experimental, { invite, alone = ALONE, command = "run" 
     }
   }
 
+  const ready = () => state === "kernel" || state === "page";
   const SAID = {
     looking: () => "Looking for a running notebook …",
     kernel: () => invite,
@@ -80,7 +81,7 @@ function modelDesk(view, experimental, { invite, alone = ALONE, command = "run" 
     open.hidden = state !== "offer";
     bar.hidden = state !== "loading";
     bar.value = share;
-    const words = problem || SAID[state]();
+    const words = problem ? problem + (wrong && ready() ? " Nothing below has changed." : "") : SAID[state]();
     if (hint.textContent !== words) hint.textContent = words;
     hint.classList.toggle("mm-problem", wrong);
   });
@@ -89,7 +90,7 @@ function modelDesk(view, experimental, { invite, alone = ALONE, command = "run" 
     run,
     invoke,
     fail,
-    ready: () => state === "kernel" || state === "page",
+    ready,
     page: () => here,
     told: (why, bad) => turn(state, why, bad),
   };

@@ -8,7 +8,7 @@ function ownWords(view, experimental) {
   const desk = modelDesk(view, experimental, { invite });
   const numbers = new Map(reads.tokens.map((token, i) => [token, i]));
   const mask = numbers.get("[MASK]");
-  let text = null; // {tokens, segments, hidden: place → whether}: what is asked
+  let text = null; // {tokens, segments, unknown, hidden: place → whether}: what is asked
   let seen = null; // the answer to it
   let asking = false;
 
@@ -31,10 +31,10 @@ function ownWords(view, experimental) {
   }
 
   function read(typed) {
-    const { problem, tokens, segments } = readText(typed, reads);
+    const { problem, ...found } = readText(typed, reads);
     desk.told(problem ?? "");
     if (problem) return;
-    text = { tokens, segments, hidden: tokens.map((token) => token === "[MASK]") };
+    text = { ...found, hidden: found.tokens.map((token) => token === "[MASK]") };
     at.query = Math.max(text.hidden.indexOf(true), 0) || 1;
     return ask();
   }
@@ -141,8 +141,9 @@ function summary(seen, shares, query, vocabulary) {
     const [word, p] = guessed(seen, i, vocabulary).best[0];
     return `“${word}” at place ${i + 1}, ${percent(p)}`;
   });
-  const unknown = seen.tokens.filter((token) => token === "[UNK]").length;
-  const lost = unknown ? ` ${unknown} ${unknown > 1 ? "words are" : "word is"} unknown: [UNK].` : "";
+  const few = seen.unknown.slice(0, 5).map((word) => `“${word.slice(0, 30)}”`);
+  const more = seen.unknown.length > 5 ? ` and ${seen.unknown.length - 5} more` : "";
+  const lost = few.length ? ` Read as [UNK], as the model does not know it: ${few.join(", ")}${more}.` : "";
   const told = first.length ? `First guess: ${first.join("; ")}.` : "Nothing is hidden yet: click a piece.";
   const best = largest(shares, 3).map(([j, w]) => `“${name(j)}” ${w.toFixed(2)}`);
   return `${told}${lost} “${name(query)}” attends most to ${best.join(", ")}.`;

@@ -68,21 +68,27 @@ function unpacked(data, count, readers, stored) {
 // `read()` gives {reader, rows, answer} of what they hold, or {problem}. `shown()` is the page's own
 // answer or a stored one, with `read`, its texts' vectors; `ask(event)` asks the text tower.
 function askedReader({ view, model, desk, readers, states, stored, read: vectors }, { fill, read }) {
-  let [own, busy] = [null, false];
+  let [own, busy, again] = [null, false, false];
   async function ask(event) {
     event?.preventDefault();
+    if (busy) again = true; // asked anew when this answer is there: the last word counts
     if (!desk.ready() || busy) return;
     const { problem, reader, rows, answer } = read();
     if (problem) return desk.told(problem);
-    busy = true;
+    [busy, again] = [true, false];
     desk.told("");
+    const before = view.get("asked");
     try {
       const { out } = await desk.run(states[reader].part, readers[reader].batch(rows));
-      own = { reader, ...answer, read: vectorsOf(out, rows.length) };
-      view.set({ asked: -1 });
+      // Whoever has pressed a preset meanwhile wants to see that.
+      if (view.get("asked") === before) {
+        own = { reader, ...answer, read: vectorsOf(out, rows.length) };
+        view.set({ asked: -1 });
+      }
     } catch {} // the desk has told it
     busy = false;
     view.redraw();
+    if (again) ask();
   }
   const shown = () => {
     const asked = view.get("asked");

@@ -18,7 +18,7 @@ function cleaned(letter) {
 // Every ASCII sign that is no letter or digit, and Unicode's punctuation.
 const isMark = (letter) => /^[!-/:-@[-`{-~]$|\p{P}/u.test(letter);
 
-// {normalize, words, pieces, tokenize} for {tokens, lower_case, strip_accents, max_chars}.
+// {normalize, words, pieces, tokenize, unknown} for {tokens, lower_case, strip_accents, max_chars}.
 function wordPiece({ tokens, lower_case, strip_accents, max_chars }) {
   const known = new Set(tokens);
   const longest = Math.max(...tokens.map((token) => [...token].length));
@@ -53,19 +53,23 @@ function wordPiece({ tokens, lower_case, strip_accents, max_chars }) {
 
   const tokenize = (text) =>
     text
-      .split(/(\[(?:PAD|UNK|CLS|SEP|MASK)\])/)
+      .split(MARKS)
       .flatMap((part) => (SPECIALS.includes(part) ? [part] : words(part).flatMap(pieces)));
 
-  return { normalize, words, pieces, tokenize };
+  const unknown = (text) => [...new Set(words(text))].filter((word) => pieces(word)[0] === "[UNK]");
+
+  return { normalize, words, pieces, tokenize, unknown };
 }
 
+const MARKS = /(\[(?:PAD|UNK|CLS|SEP|MASK)\])/g;
 const SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
-// {tokens, segments} of a typed text with its marks, "[CLS] … [SEP]", or of two texts with [SEP]
-// between them; or {problem}: why it cannot be read.
+// {tokens, segments, unknown} of a typed text with its marks, "[CLS] … [SEP]", or of two texts with
+// [SEP] between them, and the words that are not known; or {problem}: why it cannot be read.
 function readText(text, reads) {
   const asked = text.replace(/\[\s*(mask|sep)\s*\]/gi, (_, name) => `[${name.toUpperCase()}]`);
-  const found = wordPiece(reads).tokenize(asked);
+  const reader = wordPiece(reads);
+  const found = reader.tokenize(asked);
   const wrong = found.find((piece) => piece === "[PAD]" || piece === "[CLS]");
   if (wrong) return { problem: `${wrong} cannot be typed: only [MASK], and [SEP] between two sentences.` };
   const ends = found.filter((piece) => piece === "[SEP]").length;
@@ -76,6 +80,7 @@ function readText(text, reads) {
     return { problem: `The model reads at most ${most} pieces; this text has ${found.length}.` };
   const tokens = ["[CLS]", ...found, "[SEP]"];
   const first = tokens.indexOf("[SEP]");
-  return { tokens, segments: tokens.map((_, i) => Number(i > first)) };
+  const unknown = reader.unknown(asked.replace(MARKS, " "));
+  return { tokens, segments: tokens.map((_, i) => Number(i > first)), unknown };
 }
 

@@ -55,7 +55,7 @@ async function render({ model, el, experimental }) {
   which.hidden = states.length < 2;
   const side = make("div", { class: "mm-side" }, which, frame, button);
   const form = make("form", { class: "mm-split mm-form", novalidate: true, onsubmit: ask }, wide, side);
-  return view.start(["asked"], presetButtons(view) ?? "", desk.node, form, note, bins);
+  return view.start(["asked"], presetButtons(view) ?? "", desk.node, form, note, view.summary, bins);
 }
 
 // A box for each class, its pictures by falling share, right and wrong marked where it is known.

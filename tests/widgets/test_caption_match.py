@@ -192,6 +192,66 @@ def test_what_cannot_be_read_is_said(found: Locator, caption: str, said: str) ->
     assert violations(found.page, "main") == []
 
 
+BOTH = """([line, select, button], { first, second, model }) => {
+  const ask = (text) => {
+    line.value = text;
+    button.form.requestSubmit(button);
+  };
+  ask(first);
+  if (second !== null) ask(second);
+  if (model !== null) {
+    select.selectedIndex = model;
+    select.dispatchEvent(new Event("change"));
+  }
+}"""
+
+
+def at_once(found: Locator, first: str, second: str | None = None, model: int | None = None):
+    """Ask, and ask again before the answer can be there."""
+    labels = ("Caption", "Model")
+    parts = [found.get_by_label(label, exact=True).element_handle() for label in labels]
+    parts.append(found.get_by_role("button", name="Compare").element_handle())
+    asked = {"first": first, "second": second, "model": model}
+    found.page.evaluate(f"([parts, asked]) => ({BOTH})(parts, asked)", [parts, asked])
+
+
+@pytest.mark.browser
+def test_who_asks_before_the_answer_is_there_is_answered_next(found: Locator) -> None:
+    ask(found, 0, "a red hole")
+    expect(found.locator(".mm-summary")).to_contain_text("“a red hole” fits")
+    at_once(found, "a blue disc", "a small hole")
+    expect(found.locator(".mm-summary")).to_contain_text("“a small hole” fits")
+    at_once(found, "a red disc", "a rde disc")
+    problem = found.locator(".mm-problem")
+    expect(problem).to_contain_text("nearest known: red. Nothing below has changed.")
+    expect(found.locator(".mm-summary")).to_contain_text("“a red disc” fits")
+    at_once(found, "a", model=1)
+    expect(found.locator(".mm-summary")).to_contain_text("“a” fits")
+    expect(found.locator(".mm-summary")).to_contain_text("Asked: 말.")
+
+
+@pytest.mark.browser
+def test_a_preset_pressed_meanwhile_stays(found: Locator) -> None:
+    ask(found, 0, "a hole")
+    expect(found.locator(".mm-summary")).to_contain_text("“a hole” fits")
+    preset = found.get_by_role("group", name="Try this").get_by_role("button").first
+    found.page.evaluate(
+        """([line, button, preset]) => {
+             line.value = "a blue disc";
+             button.form.requestSubmit(button);
+             preset.click();
+           }""",
+        [
+            found.get_by_label("Caption", exact=True).element_handle(),
+            found.get_by_role("button", name="Compare").element_handle(),
+            preset.element_handle(),
+        ],
+    )
+    expect(found.get_by_role("button", name="Compare")).to_be_enabled()
+    found.page.wait_for_timeout(300)
+    expect(found.locator(".mm-summary")).to_have_text(matching().alt)
+
+
 @pytest.mark.browser
 def test_a_very_long_caption_and_a_storm_of_clicks(found: Locator) -> None:
     ask(found, 0, "a blue disc")

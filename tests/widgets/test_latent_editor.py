@@ -180,7 +180,15 @@ def test_the_page_decodes_what_is_set(found: Locator) -> None:
     picture = torch.tensor(found.evaluate(PICTURE, 2)).reshape(3, 16, 16)
     assert (picture - decoded(z)).abs().max() <= 1
     assert violations(found.page, "main") == []
+    change = found.get_by_label("Change", exact=True)
+    expect(change.locator("option:checked")).to_have_text("Your changes")
     found.get_by_role("button", name="Undo my changes").click()
+    expect(found.locator(".mm-summary")).to_contain_text("The picture is as it was.")
+    expect(change.locator("option:checked")).to_have_text("as encoded")
+    expect(change.locator("option")).to_have_count(2)
+    found.get_by_role("button", name="Set this channel to 0").click()
+    expect(change.locator("option:checked")).to_have_text("Your changes")
+    change.select_option("as encoded")  # what the widget had before, so that its state is the same
     expect(found.locator(".mm-summary")).to_contain_text("The picture is as it was.")
 
 

@@ -101,6 +101,13 @@ def test_segments_are_the_tokenizer_s(text: str, pair: str | None) -> None:
     ids, segments = PIECES.encode_segments(text, pair)
     assert [PIECES.vocab[token] for token in found["tokens"]] == ids
     assert found["segments"] == segments
+    assert found["unknown"] == []
+
+
+def test_unknown_words_are_named_but_not_what_stands_for_them() -> None:
+    (found,) = js(f"readText(x, {json.dumps(about(PIECES))})", ["my QQQ [mask] [UNK] dog qqq, 🦊"])
+    assert found["unknown"] == ["qqq", ",", "🦊"]
+    assert found["tokens"].count("[UNK]") == 5
 
 
 # ---- in Python ----
@@ -284,7 +291,7 @@ def test_a_very_long_text_and_unknown_words(found: Locator) -> None:
     expect(hint(found)).to_contain_text("at most 14 pieces")
     line(found).fill("🦊 qqq [mask]")
     line(found).press("Enter")
-    expect(found.locator(".mm-told")).to_contain_text("2 words are unknown: [UNK].")
+    expect(found.locator(".mm-told")).to_contain_text("does not know it: “🦊”, “qqq”.")
 
 
 @pytest.mark.browser
