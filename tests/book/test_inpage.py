@@ -95,8 +95,9 @@ def test_over_a_server(browser: Browser, server: str, model: TextToImage) -> Non
     assert (found - wanted(model, *PROMPTS[4])).abs().max() <= 2
 
 
-def test_in_firefox(book: Path, model: TextToImage) -> None:
-    """The same picture, from the file, with Firefox's own WebAssembly."""
+@pytest.mark.parametrize("place", ["file", "server"])
+def test_in_firefox(book: Path, server: str, model: TextToImage, place: str) -> None:
+    """The same picture with Firefox's own WebAssembly."""
     ask = """(async () => {
       const widgets = [...document.querySelectorAll(".mm-widget")];
       const root = widgets.find((one) => one.querySelector(".mm-drawn"));
@@ -119,11 +120,12 @@ def test_in_firefox(book: Path, model: TextToImage) -> None:
     prompt, seed = PROMPTS[3]
     script = ask.replace("PROMPT", json.dumps(prompt)).replace("SEED", str(seed))
     with firefox() as window:
-        window.open((book / f"{FINALE}.html").as_uri())
+        window.open(f"{book.as_uri() if place == 'file' else server}/{FINALE}.html")
         hint, values = window.run(script.replace("BYTES", BYTES))
         assert "runs in this page" in hint
         assert window.console == []
-        assert window.requests == []
+        assert not [address for address in window.requests if not address.startswith(server)]
+        assert bool(window.requests) == (place == "server")
     found = torch.tensor(values).reshape(3, 64, 64)
     assert (found - wanted(model, prompt, seed)).abs().max() <= 2
 
