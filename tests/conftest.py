@@ -6,8 +6,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from jaxtyping import install_import_hook
+from typechecking import SHAPED
 
-install_import_hook("mmcourse", "typechecking.checked")
+install_import_hook(SHAPED, "typechecking.checked")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

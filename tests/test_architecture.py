@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from jaxtyping import TypeCheckError
+from typechecking import SHAPED
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mmcourse"
@@ -136,3 +139,13 @@ def test_the_project_speaks_of_itself_alone() -> None:
         if path.suffix in {".py", ".md", ".yml", ".toml", ".js", ".css", ".ipynb", ".txt", ".bib"}:
             text = path.read_text(encoding="utf-8")
             assert not [word for word in words if word in text], name
+
+
+def test_shapes_are_checked_while_the_tests_run() -> None:
+    """The tests' own set-up wraps all that announces shapes, and says so where they differ."""
+    from mmcourse.transformers.attention import split_heads
+
+    announcing = [path for path in FILES if "jaxtyping" in imports(path)]
+    assert [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in announcing] == SHAPED
+    with pytest.raises(TypeCheckError):
+        split_heads(torch.zeros(2, 3), num_heads=1)
