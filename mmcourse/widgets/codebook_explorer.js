@@ -233,31 +233,18 @@ function changed(a, b, [channels, height, width], rows, columns) {
   return found.size;
 }
 
-// The tile that an arrow key leads to.
-function step(tile, key, rows, columns) {
-  const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-  if (!(key in moves)) return null;
-  const [y, x] = [Math.floor(tile / columns), tile % columns];
-  return clamp(y + moves[key][0], 0, rows - 1) * columns + clamp(x + moves[key][1], 0, columns - 1);
-}
-
 // ---------- a canvas of tiles that pointer and keyboard walk over ----------
 
 function tiles(rows, columns, label, { at, move, pick }) {
   const canvas = make("canvas", { class: "mm-tiles", role: "img" });
   const node = make("div", { class: "mm-holder", tabindex: 0, role: "group", "aria-label": label }, canvas);
-  const find = ({ clientX, clientY }) => {
-    const box = canvas.getBoundingClientRect();
-    const inside = (share, count) => clamp(Math.floor(share * count), 0, count - 1);
-    const row = inside((clientY - box.top) / box.height, rows);
-    return row * columns + inside((clientX - box.left) / box.width, columns);
-  };
+  const find = (event) => cellAt(canvas, event, rows, columns);
   node.addEventListener("pointermove", (event) => event.pointerType !== "touch" && move(find(event)));
   node.addEventListener("pointerleave", () => move(null));
   node.addEventListener("click", (event) => pick(find(event)));
   node.addEventListener("blur", () => move(null));
   node.addEventListener("keydown", (event) => {
-    const next = step(at(), event.key, rows, columns);
+    const next = stepCell(at(), event.key, rows, columns);
     if (next !== null) move(next);
     else if (event.key === "Enter" || event.key === " ") pick(at());
     else return;
@@ -317,5 +304,5 @@ function tiles(rows, columns, label, { at, move, pick }) {
   };
 }
 
-export { changed, convolve, decodeVectors, gap, middle, step, unfold, unpack };
+export { changed, convolve, decodeVectors, gap, middle, stepCell, unfold, unpack };
 export default { render };

@@ -29,6 +29,7 @@ class CodebookExplorer(CourseWidget):
     """
 
     _files = "codebook_explorer"
+    _also = ("grid",)
     _controls = ("picture", "place", "swap")
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)  # pictures, rows, columns, codes, near

@@ -12,33 +12,6 @@ function softmax(scores, temperature = 1) {
   return powers.map((power) => power / sum);
 }
 
-// The running product of 1 − β.
-function alphaBar(betas) {
-  let product = 1;
-  return Float64Array.from(betas, (beta) => (product *= 1 - beta));
-}
-
-function linearAlphaBar(steps, start = 1e-4, end = 0.02) {
-  const slope = steps > 1 ? (end - start) / (steps - 1) : 0;
-  return alphaBar(Float64Array.from({ length: steps }, (_, t) => start + slope * t));
-}
-
-// f(u) = cosᵖ((u + s)/(1 + s) · π/2); p = 2 is the paper's, p = 1 forgets the square.
-function cosineAlphaBar(steps, s = 0.008, power = 2) {
-  const f = (t) => Math.cos(((t / steps + s) / (1 + s)) * (Math.PI / 2)) ** power;
-  const beta = (_, t) => Math.min(1 - f(t + 1) / f(t), 0.999);
-  return alphaBar(Float64Array.from({ length: steps }, beta));
-}
-
-// x_t = √ᾱ x₀ + √(1 − ᾱ) ε
-function qSample(x0, noise, signal) {
-  const [a, b] = [Math.sqrt(signal), Math.sqrt(1 - signal)];
-  return Float32Array.from(x0, (x, i) => a * x + b * noise[i]);
-}
-
-// Signal-to-noise ratio in decibels.
-const snrDb = (signal) => 10 * Math.log10(signal / (1 - signal));
-
 // 3.14159 → "3.1"; halves go up, as in Python's `tenth`.
 const tenth = (value) => (Math.floor(10 * value + 0.5) / 10).toFixed(1);
 // −0.123 → "−0.12", with a minus sign, as Python's `fixed`.
@@ -250,5 +223,4 @@ function scroller(label, ...children) {
   return make("div", traits, ...children);
 }
 
-export { alphaBar, cosineAlphaBar, fromBytes, half, halves, largest, linearAlphaBar };
-export { qSample, snrDb, softmax, tenth, toBytes };
+export { fromBytes, half, halves, largest, softmax, tenth, toBytes };

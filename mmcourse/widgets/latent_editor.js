@@ -112,7 +112,7 @@ function render({ model, el, experimental }) {
       figure("The latent, one channel", grid.node),
       figure("Decoded before", before.node),
       figure("Decoded after", after.node),
-      figure("Where it changed (dark: more)", gap.node),
+      figure("Change (dark: more)", gap.node),
     ),
     ...(view.get("model") ? [desk.node, tools] : []), // nobody to ask: the stored changes alone
   );
@@ -123,22 +123,13 @@ function latentGrid(view, rows, columns, pick) {
   const canvas = make("canvas", { class: "mm-tiles", role: "img" });
   const label = "Places of the latent: the arrow keys move";
   const node = make("div", { class: "mm-holder", tabindex: 0, role: "group", "aria-label": label }, canvas);
-  const STEPS = { ArrowUp: -columns, ArrowDown: columns, ArrowLeft: -1, ArrowRight: 1 };
   node.addEventListener("keydown", (event) => {
-    const at = view.get("place");
-    const next = at + (STEPS[event.key] ?? 0);
-    const sideways = Math.abs(STEPS[event.key]) === 1;
-    const same = Math.floor(next / columns) === Math.floor(at / columns);
-    if (next === at || next < 0 || next >= rows * columns || (sideways && !same)) return;
+    const next = stepCell(view.get("place"), event.key, rows, columns);
+    if (next === null) return;
     event.preventDefault();
     pick(next);
   });
-  canvas.addEventListener("click", ({ clientX, clientY }) => {
-    const box = canvas.getBoundingClientRect();
-    const inside = (share, count) => clamp(Math.floor(share * count), 0, count - 1);
-    const row = inside((clientY - box.top) / box.height, rows);
-    pick(row * columns + inside((clientX - box.left) / box.width, columns));
-  });
+  canvas.addEventListener("click", (event) => pick(cellAt(canvas, event, rows, columns)));
   const cell = 48;
   const show = (values, place, channel) => {
     [canvas.width, canvas.height] = [columns * cell, rows * cell];

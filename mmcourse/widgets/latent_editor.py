@@ -27,6 +27,7 @@ class LatentEditor(LiveWidget):
     """
 
     _files = "latent_editor"
+    _also = ("model_host", "grid")
     _controls = ("scene", "edit", "channel", "place")
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)  # scenes, edits, channels, rows, columns

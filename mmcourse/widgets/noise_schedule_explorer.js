@@ -128,5 +128,29 @@ function render({ model, el }) {
   );
 }
 
-export { decibels, percent };
+// ---------- maths (tests run it under node, against Python) ----------
+
+// The running product of 1 − β.
+function alphaBar(betas) {
+  let product = 1;
+  return Float64Array.from(betas, (beta) => (product *= 1 - beta));
+}
+
+// f(u) = cosᵖ((u + s)/(1 + s) · π/2); p = 2 is the paper's, p = 1 forgets the square.
+function cosineAlphaBar(steps, s = 0.008, power = 2) {
+  const f = (t) => Math.cos(((t / steps + s) / (1 + s)) * (Math.PI / 2)) ** power;
+  const beta = (_, t) => Math.min(1 - f(t + 1) / f(t), 0.999);
+  return alphaBar(Float64Array.from({ length: steps }, beta));
+}
+
+// x_t = √ᾱ x₀ + √(1 − ᾱ) ε
+function qSample(x0, noise, signal) {
+  const [a, b] = [Math.sqrt(signal), Math.sqrt(1 - signal)];
+  return Float32Array.from(x0, (x, i) => a * x + b * noise[i]);
+}
+
+// Signal-to-noise ratio in decibels.
+const snrDb = (signal) => 10 * Math.log10(signal / (1 - signal));
+
+export { cosineAlphaBar, decibels, percent, qSample, snrDb };
 export default { render };

@@ -159,12 +159,9 @@ function rollout(row, layers, tokens, token) {
 // The token an arrow key leads to; token 0 (the class token) lies before the first patch.
 function step(token, key, side) {
   if (key === "Home") return 0;
-  const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-  if (!(key in moves)) return null;
-  if (token === 0) return 1;
-  const [y, x] = [Math.floor((token - 1) / side), (token - 1) % side];
-  const [down, right] = moves[key];
-  return 1 + clamp(y + down, 0, side - 1) * side + clamp(x + right, 0, side - 1);
+  const next = stepCell(Math.max(token - 1, 0), key, side, side);
+  if (next === null) return null;
+  return token === 0 ? 1 : 1 + next;
 }
 
 // The picture at its own resolution.
@@ -179,12 +176,7 @@ function board(label) {
   const canvas = make("canvas", { class: "mm-board", role: "img" });
   const holder = { class: "mm-holder", tabindex: 0, role: "group", "aria-label": label };
   const node = label ? make("div", holder, canvas) : make("div", {}, canvas);
-  const find = (event, side) => {
-    const box = canvas.getBoundingClientRect();
-    const at = (share) => clamp(Math.floor(share * side), 0, side - 1);
-    const y = at((event.clientY - box.top) / box.height);
-    return 1 + y * side + at((event.clientX - box.left) / box.width);
-  };
+  const find = (event, side) => 1 + cellAt(canvas, event, side, side);
   function draw({ image, width, height, side, token, values, hot, grid }) {
     const scale = Math.max(1, Math.floor(480 / width));
     [canvas.width, canvas.height] = [width * scale, height * scale];

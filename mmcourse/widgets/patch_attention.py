@@ -24,7 +24,7 @@ class PatchAttention(CourseWidget):
     """
 
     _files = "patch_attention"
-    _also = ("veil",)
+    _also = ("grid", "veil")
     _controls = ("picture", "layer", "head", "pinned")
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)  # pictures, layers, heads, tokens

@@ -155,12 +155,7 @@ function board(rows, columns, tile, count, pick) {
   [canvas.width, canvas.height] = [columns * scale, rows * scale];
   const context = canvas.getContext("2d");
   const letter = count > 100 ? 0.36 : 0.56; // of a tile: the fewer digits, the larger
-  canvas.addEventListener("click", (event) => {
-    const box = canvas.getBoundingClientRect();
-    const inside = (share, count) => clamp(Math.floor(share * count), 0, count - 1);
-    const row = inside((event.clientY - box.top) / box.height, rows);
-    pick(row * columns + inside((event.clientX - box.left) / box.width, columns));
-  });
+  canvas.addEventListener("click", (event) => pick(cellAt(canvas, event, rows, columns)));
   const small = picture(tile, true);
   const show = (codes, written, swatch, text) => {
     canvas.setAttribute("aria-label", text);

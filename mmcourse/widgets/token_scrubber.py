@@ -21,7 +21,7 @@ class TokenScrubber(CourseWidget):
     """
 
     _files = "token_scrubber"
-    _also = ("player",)
+    _also = ("grid", "player")
     _controls = ("sample", "written")
 
     # samples, rows, columns, codes, near

@@ -163,7 +163,7 @@ def test_unfold_middle_and_changed(run) -> None:
 
 def test_arrows_move_over_the_tiles(run) -> None:
     keys = ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "a"]
-    code = "[0, 4].map((t) => x.map((key) => m.step(t, key, 2, 3)))"
+    code = "[0, 4].map((t) => x.map((key) => m.stepCell(t, key, 2, 3)))"
     found = run(code, keys, widget="codebook_explorer")
     assert found == [[0, 3, 0, 1, None], [1, 4, 3, 5, None]]
 

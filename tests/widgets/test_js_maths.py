@@ -7,8 +7,6 @@ import pytest
 import torch
 from widgets_page import MAKERS
 
-from mmcourse.diffusion.process import q_sample
-from mmcourse.diffusion.schedule import NoiseSchedule, cosine_betas, linear_betas
 from mmcourse.widgets.base import compose, halves, pixels
 
 WIDGETS = [make()._files for make in MAKERS]
@@ -33,34 +31,6 @@ def test_softmax(run, generator: torch.Generator) -> None:
 def test_softmax_of_nothing_is_zero(run) -> None:
     assert run("m.softmax([-Infinity, -Infinity])") == [0, 0]
     close(run("m.softmax([-Infinity, 1000, 1000])"), [0, 0.5, 0.5])
-
-
-@pytest.mark.parametrize("steps", [1, 10, 1000])
-def test_schedules(run, steps: int) -> None:
-    linear = run(f"Array.from(m.linearAlphaBar({steps}))")
-    cosine = run(f"Array.from(m.cosineAlphaBar({steps}))")
-    close(linear, NoiseSchedule(linear_betas(steps)).alpha_bar)
-    close(cosine, NoiseSchedule(cosine_betas(steps)).alpha_bar, 1e-10)
-
-
-def test_the_forgotten_square_is_the_root_and_is_caught(run) -> None:
-    right = np.array(run("Array.from(m.cosineAlphaBar(1000))"))
-    slip = np.array(run("Array.from(m.cosineAlphaBar(1000, 0.008, 1))"))
-    close(slip[:-1], np.sqrt(right[:-1]), 1e-9)
-    assert slip[499] - right[499] > 0.2
-
-
-def test_q_sample(run, generator: torch.Generator) -> None:
-    x0 = torch.rand(1, 1, 3, 5, generator=generator) * 2 - 1
-    noise = torch.randn(x0.shape, generator=generator)
-    schedule = NoiseSchedule(linear_betas(100))
-    expected = q_sample(x0, torch.tensor([70]), noise, schedule.alpha_bar)
-    given = [x0.flatten().tolist(), noise.flatten().tolist(), schedule.alpha_bar[70].item()]
-    close(run("Array.from(m.qSample(...x))", given), expected.flatten(), 1e-6)
-
-
-def test_signal_to_noise_ratio(run) -> None:
-    close(run("[0.5, 0.9, 0.01].map(m.snrDb)"), 10 * np.log10([1, 9, 1 / 99]), 1e-9)
 
 
 def test_half_precision_is_read_exactly(run) -> None:

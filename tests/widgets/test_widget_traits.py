@@ -47,6 +47,7 @@ def test_still_picture_and_sentence(make: Any) -> None:
 
 def test_every_javascript_file_has_its_class() -> None:
     parts = {
+        "grid",
         "heat",
         "kit",
         "pictures",
