@@ -5,7 +5,8 @@
 The page of lesson 77 is opened from its file, three times, with an empty cache. Loading is from
 the click to the sentence that the model runs here; drawing is ten steps, as the page's own words
 tell it. A long task is a stretch in which the page answers nobody. Memory is that of the process
-that shows the page: what it had before, and what loading and drawing added.
+that shows the page, and what it has for itself alone: a browser's processes share its code, some
+150 MB. The page's is what it had before, the model's what loading and drawing added.
 """
 
 import re
@@ -24,22 +25,23 @@ from playwright.sync_api import Browser  # noqa: E402
 
 PAGE = ROOT / "_build" / "html" / "notebooks" / "77_text_to_image.html"
 ROUNDS, PICTURES = 3, 5
-TARGETS = {"load_s": 3.0, "picture_s": 0.5, "longest_task_ms": 100, "model_mb": 400}
+TARGETS = {"load_s": 3.0, "picture_s": 0.5, "longest_task_ms": 100, "all_mb": 400}
 WATCH = """window.tasks = [0];
 new PerformanceObserver((list) => {
   for (const { duration } of list.getEntries()) window.tasks.push(duration);
 }).observe({ type: "longtask" });"""
 
 
-def megabytes(browser: Browser) -> float:
-    """Resident memory of the largest process that shows pages."""
+def megabytes(browser: Browser) -> tuple[float, float]:
+    """Of the largest process that shows pages: its own memory, and all with what is shared."""
     session = browser.new_browser_cdp_session()
     found = session.send("SystemInfo.getProcessInfo")["processInfo"]
     sizes = []
     for process in found:
         if process["type"] == "renderer":
-            status = Path(f"/proc/{process['id']}/status").read_text()
-            sizes.append(int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024)  # type: ignore
+            status = Path(f"/proc/{process['id']}/smaps_rollup").read_text()
+            own = sum(map(int, re.findall(r"Private_\w+:\s+(\d+)", status))) / 1024
+            sizes.append((own, int(re.search(r"Rss:\s+(\d+)", status)[1]) / 1024))  # type: ignore
     return max(sizes)
 
 
@@ -48,7 +50,7 @@ def once(browser: Browser) -> dict[str, float]:
     with open_page(browser, PAGE.as_uri()) as page:
         box = page.locator(".mm-widget", has=page.locator(".mm-drawn")).last
         page.wait_for_timeout(2000)
-        before = megabytes(browser)
+        before, _ = megabytes(browser)
         page.evaluate(WATCH)
         start = page.evaluate("performance.now()")
         box.get_by_role("button", name="Load the model").click()
@@ -61,12 +63,15 @@ def once(browser: Browser) -> dict[str, float]:
             told = box.locator(".mm-summary", has_text=f"seed {seed}, step 10 of 10, guidance 3; ")
             told.wait_for(timeout=60_000)
             seconds.append(float(re.search(r"; ([\d.]+) s", told.inner_text())[1]))  # type: ignore
+        after, resident = megabytes(browser)
         return {
             "load_s": load,
             "picture_s": statistics.median(seconds[1:]),
             "longest_task_ms": page.evaluate("Math.max(...window.tasks)"),
-            "model_mb": megabytes(browser) - before,
+            "all_mb": after,
             "page_mb": before,
+            "model_mb": after - before,
+            "with_shared_mb": resident,
         }
 
 
