@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from html import escape
 
 from docutils import nodes
 from mmcourse_kept import MAKERS, Kept, Later, Shown, kept
@@ -55,10 +56,24 @@ def ranges(slides: list[str]) -> list[str]:
     return [run[0] if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in found]
 
 
+def address(page: SphinxPostTransform, docname: str, figure: Shown) -> str:
+    """Where a figure is."""
+    return f"{page.app.builder.get_relative_uri(page.env.docname, docname)}#{figure.id}"
+
+
 def link(page: SphinxPostTransform, docname: str, figure: Shown, text: str) -> nodes.reference:
     """A link to a figure in its lesson."""
-    uri = page.app.builder.get_relative_uri(page.env.docname, docname)
-    return nodes.reference("", text, internal=True, refuri=f"{uri}#{figure.id}")
+    return nodes.reference("", text, internal=True, refuri=address(page, docname, figure))
+
+
+def small(uri: str, figure: Shown) -> nodes.raw:
+    """The figure made small; for the pointer alone, as the link beside it says what it shows."""
+    if not figure.small:
+        return nodes.raw("", "<span></span>", format="html")
+    said = escape(first_sentence(figure.alt))
+    image = f'<img src="{figure.small}" alt="{said}" decoding="async">'
+    html = f'<a class="mm-small" href="{uri}" tabindex="-1" aria-hidden="true">{image}</a>'
+    return nodes.raw("", html, format="html")
 
 
 def models(figure: Shown) -> str:
@@ -67,11 +82,11 @@ def models(figure: Shown) -> str:
 
 
 def item(page: SphinxPostTransform, docname: str, figure: Shown) -> nodes.list_item:
-    """One line: what the figure shows, and what it computes."""
+    """The figure, what it shows, and what it computes."""
     text = nodes.paragraph("", "", link(page, docname, figure, first_sentence(figure.alt)))
     if figure.star:
         text += [nodes.Text(" "), nodes.strong("", models(figure), classes=["mm-star"])]
-    return nodes.list_item("", text)
+    return nodes.list_item("", small(address(page, docname, figure), figure), text)
 
 
 def figure_count(page: SphinxPostTransform, kept: Kept, which: str) -> list[nodes.Node]:
@@ -92,7 +107,7 @@ def figure_index(page: SphinxPostTransform, kept: Kept, which: str) -> list[node
     for name in lessons_of(set(kept.lessons), int(which)):
         part = nodes.section("", ids=[f"figures-of-{name.split('/')[-1][:2]}"])
         part += nodes.title("", page.env.titles[name].astext())
-        items = nodes.bullet_list(classes=["mm-figures"])
+        items = nodes.bullet_list(classes=["mm-gallery"])
         items += [item(page, name, figure) for figure in kept.lessons[name].figures]
         part += items if len(items) else nodes.paragraph("", "No figure.")
         found.append(part)

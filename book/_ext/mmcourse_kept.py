@@ -14,6 +14,7 @@ from html import unescape
 
 from docutils import nodes
 from mmcourse_plan import LESSON
+from mmcourse_thumbnails import thumbnail
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -48,6 +49,7 @@ class Shown:
     slides: list[str] = field(default_factory=list)  # "S3.06"
     paper: list[str] = field(default_factory=list)  # "figure 2 of the paper"
     drawn: bool = True  # no: the section has words or a table in its place
+    small: str = ""  # the picture made small, a data URI
 
 
 @dataclass
@@ -169,6 +171,7 @@ def figures_of(doctree: nodes.document, number: str) -> list[Shown]:
         sections = sections_above(raw)
         name = f"figure-{number}-{len(found) + 1}"
         figure = Shown(name, plain(unescape(match[1])), title_of(sections[0]))
+        figure.small = thumbnail(match[0])
         if any(title_of(section) == STAR for section in sections):
             figure.star = True
             figure.slides, figure.paper = models_of(sections[0], raw)

@@ -1,13 +1,16 @@
 """The lists of all figures and of all timings: on tiny books, and in the whole one."""
 
+import base64
 import importlib
 import platform
 import re
 import sys
 from html import unescape
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tiny_book import OUTCOMES, QUIZ, build, html, plan
 
 ROOT = Path(__file__).parents[2]
@@ -16,8 +19,21 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))
 figures = importlib.import_module("mmcourse_figures")
 kept = importlib.import_module("mmcourse_kept")
 
+thumbnails = importlib.import_module("mmcourse_thumbnails")
+
+
+def png(width: int, height: int) -> str:
+    """A picture, red on the left and transparent on the right, as base64."""
+    picture = Image.new("RGBA", (width, height))
+    picture.paste("red", (0, 0, width // 2, height))
+    written = BytesIO()
+    picture.save(written, "PNG")
+    return base64.b64encode(written.getvalue()).decode()
+
+
 PICTURE = (
-    '<figure class="mm-figure"><img src="data:image/png;base64,AA==" alt="{alt}"></figure>\n\n'
+    f'<figure class="mm-figure"><img src="data:image/png;base64,{png(40, 20)}" alt="{{alt}}">'
+    "</figure>\n\n"
 )
 FIGURES = (
     "---\norphan: true\n---\n# 31 · Waves\n\n## Where this sits\n\nSlides S3.02 to S3.04.\n\n"
@@ -50,10 +66,32 @@ def test_figures_are_listed_with_what_they_compute(tmp_path: Path) -> None:
     assert "★ S3.02–S3.04" in page
     assert "★ S3.26, figure 2 of the paper" in page
     assert page.count("★") == 2
+    assert page.count('<img src="data:image/webp;base64,') == 4
     assert re.search(r"S3\.26.{,200}?#figure-31-3\">lesson 31, figure 3", page, re.DOTALL)
     lesson = html(tmp_path, "notebooks/31_waves")
     for number in range(1, 5):
         assert lesson.count(f'<figure id="figure-31-{number}"') == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "small"), [((1440, 400), (360, 100)), ((400, 1000), (80, 200)), ((40, 20), (40, 20))]
+)
+def test_small_pictures_show_all_on_white(size: tuple[int, int], small: tuple[int, int]) -> None:
+    made = thumbnails.thumbnail(f'<img src="data:image/png;base64,{png(*size)}" alt="">')
+    kind, data = made.split(",")
+    assert kind == "data:image/webp;base64"
+    seen = Image.open(BytesIO(base64.b64decode(data))).convert("RGB")
+    assert seen.size == small
+    red, white = seen.getpixel((2, 2)), seen.getpixel((small[0] - 3, small[1] - 3))
+    assert red[0] > 200 > 80 > red[1]
+    assert min(white) > 240
+
+
+@pytest.mark.parametrize(
+    "html", ["<img>", '<img src="a.png">', '<img src="data:image/png;base64,AA==">']
+)
+def test_what_is_no_picture_has_no_small_one(html: str) -> None:
+    assert thumbnails.thumbnail(html) == ""
 
 
 def test_a_chapter_without_its_list_of_figures_is_refused(tmp_path: Path) -> None:
@@ -138,9 +176,12 @@ def test_the_page_lists_every_figure(book: Path) -> None:
     page = (book / "book" / "figures.html").read_text(encoding="utf-8")
     for lesson in lessons(book):
         here = re.findall(r'<figure[^>]* class="mm-figure"', lesson.read_text(encoding="utf-8"))
-        links = re.findall(rf'<li><p><a [^>]*{lesson.name}#figure-\d\d-\d+"[^>]*>([^<]+)', page)
+        links = re.findall(rf'</a><p><a [^>]*{lesson.name}#figure-\d\d-\d+"[^>]*>([^<]+)', page)
         assert len(here) == len(links) > 0, lesson.name
         assert all(len(text.split()) >= 3 for text in links), lesson.name
+        name = rf'<a class="mm-small" href="[^"]*{lesson.name}#[^"]+"[^>]*><img src="(data:[^"]+)"'
+        assert len({len(data) for data in re.findall(name, page)}) > 1, "small pictures, not one"
+        assert len(re.findall(name, page)) == len(here), lesson.name
 
 
 def test_the_page_lists_the_time_of_every_lesson(book: Path) -> None:
