@@ -112,7 +112,7 @@ function render({ model, el, experimental }) {
       figure("The latent, one channel", grid.node),
       figure("Decoded before", before.node),
       figure("Decoded after", after.node),
-      figure("Change (dark: more)", gap.node),
+      figure("Changed (dark)", gap.node),
     ),
     ...(view.get("model") ? [desk.node, tools] : []), // nobody to ask: the stored changes alone
   );
