@@ -20,33 +20,27 @@ function render({ model, el, experimental }) {
     return { z, picture: bytes(data).subarray(start, start + size) };
   };
   let own = null; // {z, picture}: what the reader has set; null for a stored edit
-  let [busy, waiting] = [false, null];
   const present = () => own ?? stored(view.get("scene"), view.get("edit"));
   const index = () => view.get("channel") * rows * columns + view.get("place");
 
   // The decoder paints the newest latent; those asked for meanwhile are passed over.
-  async function paintOwn(z) {
-    own = { z, picture: own?.picture ?? present().picture };
-    view.redraw();
-    waiting = z;
-    if (busy) return;
-    busy = true;
-    while (waiting) {
-      const next = waiting;
-      waiting = null;
-      try {
-        const { out } = await desk.run("decoder", { z: { data: next, dims: [1, channels, rows, columns] } });
-        if (own) own.picture = toBytes(Float32Array.from(out.data, (x) => clamp(x, -1, 1)));
-      } catch {
-        own = null; // the desk has said why
-      }
-      view.redraw();
+  const painter = newest(view, async (z) => {
+    try {
+      const { out } = await desk.run("decoder", { z: { data: z, dims: [1, channels, rows, columns] } });
+      if (own) own.picture = toBytes(Float32Array.from(out.data, (x) => clamp(x, -1, 1)));
+    } catch {
+      own = null; // the desk has said why
     }
-    busy = false;
+  });
+  function paintOwn(z) {
+    own = { z, picture: present().picture };
+    view.redraw();
+    painter.ask(z);
   }
   const edited = (change) => paintOwn(change(Float32Array.from(present().z)));
   const forget = () => {
-    [own, waiting] = [null, null];
+    own = null;
+    painter.forget();
     view.redraw();
   };
 
@@ -96,7 +90,7 @@ function render({ model, el, experimental }) {
     },
   };
   const which = Array.from({ length: channels }, (_, i) => [i, `${i + 1}`]);
-  view.tidy(() => (waiting = null));
+  view.tidy(painter.forget);
   for (const trait of ["scene", "edit"]) model.on(`change:${trait}`, forget);
   return view.start(
     ["data", "scene", "edit", "channel", "place"],

@@ -96,4 +96,23 @@ function modelDesk(view, experimental, { invite, alone = ALONE, command = "run" 
   };
 }
 
+// {ask, forget, busy}: `work(question)` never twice at once. Who asks before the answer is there is
+// answered next, of several the last. Where work fails, the desk has said why.
+function newest(view, work) {
+  let [busy, waiting] = [false, []];
+  async function ask(...question) {
+    waiting = [question];
+    if (busy) return;
+    busy = true;
+    while (waiting.length) {
+      try {
+        await work(...waiting.pop());
+      } catch {}
+      view.redraw();
+    }
+    busy = false;
+  }
+  return { ask, forget: () => (waiting = []), busy: () => busy };
+}
+
 const ALONE = "This page has no running notebook behind it: open the lesson in JupyterLab and run it to ask the model yourself.";

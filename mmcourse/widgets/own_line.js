@@ -1,36 +1,26 @@
 // A line to type one's own words in, for widgets that ask a model about them.
 
-// {node, line}: `ask(text)` is called by the button and by Enter, never twice at once: whoever asks
-// before the answer is there is answered next. `words(text)` gives what the line may become. Nothing
-// can be typed before the model is there.
+// {node, line}: `ask(text)` is called by the button and by Enter (see `newest`); `words(text)` gives
+// what the line may become. Nothing can be typed before the model is there.
 function ownLine(view, desk, { label, button, start = "", words = () => [], ask }) {
   const list = make("datalist", { id: `mm-${Math.random().toString(36).slice(2)}` });
   const look = { type: "text", maxlength: 300, spellcheck: "false", autocomplete: "off", list: list.id };
   const line = make("input", { ...look, value: start });
   const press = make("button", { class: "mm-button", type: "submit" }, button);
-  let [busy, again] = [false, false];
-  async function send(event) {
-    event?.preventDefault();
-    if (busy) again = true;
-    if (!desk.ready() || busy) return;
-    [busy, again] = [true, false];
-    const asked = line.value.slice(0, 2000);
-    try {
-      await ask(asked);
-    } catch {} // the desk says what happened
-    busy = false;
-    view.redraw();
-    if (again && line.value !== asked) send();
-  }
+  const { ask: send } = newest(view, async (text) => desk.ready() && ask(text));
+  const submit = (event) => {
+    event.preventDefault();
+    send(line.value.slice(0, 2000));
+  };
   line.addEventListener("input", () => {
     list.replaceChildren(...words(line.value).map((value) => make("option", { value })));
   });
   // JupyterLab keeps Enter from submitting; where Korean is being composed it ends a syllable.
-  line.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && send(event));
+  line.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && submit(event));
   view.updates.push(() => (line.disabled = press.disabled = !desk.ready()));
   const wide = field(label, line);
   wide.classList.add("mm-wide");
-  const form = { class: "mm-controls", novalidate: true, onsubmit: send };
+  const form = { class: "mm-controls", novalidate: true, onsubmit: submit };
   return { node: make("form", form, wide, list, press), line };
 }
 

@@ -19,7 +19,7 @@ function ownSentence(model, view, experimental) {
     desk.told("");
     const ids = { data: Int32Array.from(read.ids), dims: [1, reads.length] };
     const found = await desk.run("reader", { ids });
-    before = last;
+    if (last?.tokens.join(" ") !== read.words.join(" ")) before = last; // not the same once more
     last = mine = {
       ...within(found.weights, read.words.length),
       tokens: read.words,

@@ -10,25 +10,14 @@ function ownWords(view, experimental) {
   const mask = numbers.get("[MASK]");
   let text = null; // {tokens, segments, unknown, hidden: place → whether}: what is asked
   let seen = null; // the answer to it
-  let asking = false;
 
-  // The newest text is asked; what was asked meanwhile is left out.
-  async function ask() {
-    if (asking) return;
-    asking = true;
-    try {
-      for (let asked = null; asked !== text; ) {
-        asked = text;
-        const ids = asked.tokens.map((token, i) => (asked.hidden[i] ? mask : numbers.get(token)));
-        const row = (values) => ({ data: padded(values, reads.length), dims: [1, reads.length] });
-        const found = await desk.run("reader", { ids: row(ids), segments: row(asked.segments) });
-        seen = { ...asked, ...found };
-      }
-    } finally {
-      asking = false;
-      view.redraw();
-    }
-  }
+  const { ask } = newest(view, async () => {
+    const asked = text;
+    const ids = asked.tokens.map((token, i) => (asked.hidden[i] ? mask : numbers.get(token)));
+    const row = (values) => ({ data: padded(values, reads.length), dims: [1, reads.length] });
+    const found = await desk.run("reader", { ids: row(ids), segments: row(asked.segments) });
+    seen = { ...asked, ...found };
+  });
 
   function read(typed) {
     const { problem, ...found } = readText(typed, reads);
@@ -46,7 +35,7 @@ function ownWords(view, experimental) {
     // What stood at a [MASK] that was typed is not known: there is nothing to show again.
     if (text.tokens[i] === "[MASK]" || !desk.ready()) return;
     text = { ...text, hidden: text.hidden.map((gone, j) => (j === i ? !gone : gone)) };
-    ask().catch(() => {}); // the desk says what happened
+    ask();
   }
 
   const at = { query: 1, layer: 0, head: -1 };

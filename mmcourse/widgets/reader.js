@@ -68,28 +68,22 @@ function unpacked(data, count, readers, stored) {
 // `read()` gives {reader, rows, answer} of what they hold, or {problem}. `shown()` is the page's own
 // answer or a stored one, with `read`, its texts' vectors; `ask(event)` asks the text tower.
 function askedReader({ view, model, desk, readers, states, stored, read: vectors }, { fill, read }) {
-  let [own, busy, again] = [null, false, false];
-  async function ask(event) {
-    event?.preventDefault();
-    if (busy) again = true; // asked anew when this answer is there: the last word counts
-    if (!desk.ready() || busy) return;
+  let own = null;
+  const line = newest(view, async () => {
+    if (!desk.ready()) return;
     const { problem, reader, rows, answer } = read();
     if (problem) return desk.told(problem);
-    [busy, again] = [true, false];
     desk.told("");
     const before = view.get("asked");
-    try {
-      const { out } = await desk.run(states[reader].part, readers[reader].batch(rows));
-      // Whoever has pressed a preset meanwhile wants to see that.
-      if (view.get("asked") === before) {
-        own = { reader, ...answer, read: vectorsOf(out, rows.length) };
-        view.set({ asked: -1 });
-      }
-    } catch {} // the desk has told it
-    busy = false;
-    view.redraw();
-    if (again) ask();
-  }
+    const { out } = await desk.run(states[reader].part, readers[reader].batch(rows));
+    if (view.get("asked") !== before) return; // a preset was pressed meanwhile: that is wanted
+    own = { reader, ...answer, read: vectorsOf(out, rows.length) };
+    view.set({ asked: -1 });
+  });
+  const ask = (event) => {
+    event?.preventDefault();
+    line.ask();
+  };
   const shown = () => {
     const asked = view.get("asked");
     if (asked < 0 && own) return own;
@@ -99,7 +93,7 @@ function askedReader({ view, model, desk, readers, states, stored, read: vectors
   model.on("change:asked", follow);
   view.tidy(() => model.off("change:asked", follow));
   follow();
-  return { ask, shown, busy: () => busy };
+  return { ask, shown, busy: line.busy };
 }
 
 const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
