@@ -183,7 +183,8 @@ def test_attention(widget, seen) -> None:
 
 def test_masked_words(widget, seen) -> None:
     explorer = widget(masked)
-    explorer.get_by_label("Sentence", exact=True).select_option(index=0)
+    for index in (1, 0):  # wherever an earlier test has left it, the last one is a change
+        explorer.get_by_label("Sentence", exact=True).select_option(index=index)
     seen("MaskedWords", "sentence", 0)
     words = explorer.get_by_role("toolbar").get_by_role("button")
     changes(explorer, words.nth(2).click)
